@@ -1,0 +1,69 @@
+package pipeline
+
+import (
+	"errors"
+
+	"github.com/sluice-ml/sluice/schemas"
+)
+
+// ErrDevice wraps a run error that is the device's fault, not a row's: the
+// pipeline retries with backoff and dead-letters nothing.
+var ErrDevice = errors.New("device unusable")
+
+// Outcome is how an item ended. Every item has exactly one (I5).
+type Outcome uint8
+
+// The outcomes. Abandoned items were never acknowledged: they come again.
+const (
+	Pending Outcome = iota
+	Predicted
+	DeadLettered
+	ExpiredOutcome
+	Skipped
+	Abandoned
+)
+
+// String is the outcome's label in sluice_items_total.
+func (o Outcome) String() string {
+	return [...]string{"pending", "predicted", "dead_lettered", "expired", "skipped", "abandoned"}[o]
+}
+
+// Releaser gives an item's buffer back to its source.
+type Releaser interface{ Release() }
+
+// Item is one unit of work and, in the end, its outcome. One owner at a time
+// (I6): whoever hands an item on does not touch it again.
+type Item struct {
+	schemas.Record
+	// TopicID is the topic's UUID, zero where the source knows none.
+	TopicID [16]byte
+	// Buffer, when set, is released once, when the item has its outcome.
+	Buffer Releaser
+
+	Req schemas.Request
+	Res schemas.Result
+	// Err makes the item a dead letter.
+	Err *schemas.Error
+	// Attempts counts model runs.
+	Attempts int
+
+	// Tombstone is set by the pipeline when a null value passes through: the
+	// sink writes key and null.
+	Tombstone bool
+	// Output and ContentType are what the sink writes when Err is nil.
+	Output      []byte
+	ContentType string
+	// BatchRows is the size of the batch it ran in; Device is where.
+	BatchRows int
+	Device    string
+	// TraceParent and TraceState go into the outcome's headers; empty leaves
+	// them out.
+	TraceParent, TraceState string
+
+	// FetchedAt, in Unix nanoseconds, is set by the source.
+	FetchedAt int64
+	// ProducedAt, in Unix nanoseconds, is set by the sink when the broker has it.
+	ProducedAt int64
+
+	state itemState // the pipeline's own
+}
