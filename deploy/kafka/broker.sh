@@ -7,12 +7,13 @@
 #   broker.sh kill|restart|up [DIR] [NODE]   kill -9 a node (default: all); kill and start again; start again
 #   broker.sh with [-n NODES] [KEY=VALUE ...] -- COMMAND ...   start, run COMMAND with its addresses, stop
 #   broker.sh fetch                  only fetch Kafka into the cache; print the folder
+#   broker.sh probe                  say how start would go about it, or what is missing
 #
 # Where it is comes as lines for the environment, so that a shell takes them with
 #   export $(deploy/kafka/broker.sh start)
 # KAFKA_BROKERS (plaintext), KAFKA_TLS_BROKERS, KAFKA_SASL_BROKERS (TLS and SCRAM-SHA-256, SCRAM-SHA-512 or PLAIN, user
 # "user", password "secret"), KAFKA_MTLS_BROKERS (client certificate required: KAFKA_CERT_FILE, KAFKA_KEY_FILE),
-# KAFKA_CA_FILE, KAFKA_DIR (what stop, kill and restart work on).
+# KAFKA_CA_FILE, KAFKA_JARS (the Java client's, for tests), KAFKA_DIR (what stop, kill and restart work on).
 # When KAFKA_BROKERS is set already, that broker is used and nothing is started.
 #
 # It needs Java 17 or newer, and Maven for the first fetch. With a Docker engine but no Java the same is run in the
@@ -248,12 +249,13 @@ environment() {
     echo "KAFKA_CERT_FILE=$DIR/client.pem"
     echo "KAFKA_KEY_FILE=$DIR/client.key"
   fi
+  [ "$RUNNER" = docker ] || echo "KAFKA_JARS=$LIBS"
   echo "KAFKA_DIR=$DIR"
 }
 
 # existing prints the broker that the caller's environment names.
 existing() {
-  env | grep -E '^KAFKA_(BROKERS|TLS_BROKERS|SASL_BROKERS|MTLS_BROKERS|CA_FILE|CERT_FILE|KEY_FILE|DIR)=' || true
+  env | grep -E '^KAFKA_(BROKERS|TLS_BROKERS|SASL_BROKERS|MTLS_BROKERS|CA_FILE|CERT_FILE|KEY_FILE|JARS|DIR)=' || true
 }
 
 # --- commands --------------------------------------------------------------------------------------------------------
@@ -298,6 +300,19 @@ start() {
       die "Kafka did not start: its log stands above"
     fi
     rm -rf "$DIR"/[1-9]
+  done
+}
+
+probe() {
+  if [ -z "${KAFKA_BROKERS:-}" ]; then
+    RUNNER=$(runner)
+    say "a broker of our own: Apache Kafka $VERSION, by $RUNNER"
+    return
+  fi
+  say "the broker of KAFKA_BROKERS: $KAFKA_BROKERS"
+  local name
+  for name in KAFKA_TLS_BROKERS KAFKA_SASL_BROKERS KAFKA_MTLS_BROKERS KAFKA_JARS; do
+    [ -n "${!name:-}" ] || say "$name is not set: the tests that need it are skipped (with CI=true they fail)"
   done
 }
 
@@ -367,6 +382,7 @@ restart)
   launch_all "${2:-}" || die "Kafka did not start again: see $DIR/*/broker.log"
   ;;
 with) run_with "$@" ;;
+probe) probe ;;
 fetch) runner >/dev/null && fetch && echo "$LIBS" ;;
 help | -h | --help) usage ;;
 *) die "unknown command $command: see broker.sh help" ;;
