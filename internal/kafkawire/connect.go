@@ -1,0 +1,152 @@
+package kafkawire
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net"
+	"sync/atomic"
+	"time"
+
+	"github.com/segmentio/kafka-go"
+)
+
+// Settings of kafka-go's connection pools.
+const (
+	// A pool asks its broker for metadata at a random time within this; the
+	// answers are not used here, they only cost a request. It also bounds how
+	// long a new pool waits for a broker that accepts and stays silent.
+	poolMetadataTTL = 30 * time.Second
+	// Above two long polls, below the 4 minutes after which load balancers
+	// forget a connection without a word.
+	poolIdleTimeout = time.Minute
+)
+
+// peer is one broker address with its own kafka-go Transport. One Transport per
+// address, rather than one for the cluster, keeps the library's metadata cache
+// off the path: which broker leads a partition, and where that broker is, is
+// known from our own metadata alone; a broker that moved is simply another
+// address, and after a failure all pooled connections of one address can be
+// thrown away without touching the others.
+type peer struct {
+	addr      string
+	node      int32 // -1 for a bootstrap address
+	netAddr   net.Addr
+	transport *kafka.Transport
+	versions  atomic.Pointer[BrokerVersions]
+	asking    chan struct{} // capacity 1: held by the caller that asks for versions
+}
+
+// peerAt returns the peer of an address.
+func (c *Client) peerAt(addr string, node int32) (*peer, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.closed {
+		return nil, &NetError{API: "request", Node: node, Addr: addr, Err: ErrClosed}
+	}
+	if p := c.peers[addr]; p != nil && p.node == node {
+		return p, nil
+	}
+	p := &peer{
+		addr: addr, node: node, netAddr: kafka.TCP(addr), asking: make(chan struct{}, 1),
+		transport: &kafka.Transport{
+			Dial: c.cfg.Dial, DialTimeout: dialTimeout, IdleTimeout: poolIdleTimeout,
+			MetadataTTL: poolMetadataTTL, MetadataTopics: []string{}, // empty is none, nil would be all
+			ClientID: c.cfg.ClientID, TLS: c.cfg.TLS, SASL: c.cfg.SASL,
+		},
+	}
+	if old := c.peers[addr]; old != nil {
+		p.transport = old.transport // a bootstrap address that turned out to be a broker
+	}
+	c.peers[addr] = p
+	return p, nil
+}
+
+// drop forgets a peer after a failure: the connections in its pool are likely
+// as dead as the one that failed, and the broker may come back with other
+// versions.
+func (c *Client) drop(p *peer) {
+	c.discard(p)
+	c.view.suspect()
+}
+
+// discard closes a peer's pooled connections and forgets what is known of it.
+func (c *Client) discard(p *peer) {
+	c.mu.Lock()
+	current := c.peers[p.addr]
+	mine := current != nil && current.transport == p.transport
+	if mine {
+		delete(c.peers, p.addr)
+	}
+	c.mu.Unlock()
+	if mine {
+		p.transport.CloseIdleConnections()
+	}
+}
+
+// retire drops the peers of addresses that the cluster no longer names.
+func (c *Client) retire(keep map[string]bool) {
+	for _, addr := range c.cfg.Brokers {
+		keep[addr] = true
+	}
+	var gone []*peer
+	c.mu.Lock()
+	for addr, p := range c.peers {
+		if !keep[addr] {
+			gone = append(gone, p)
+			delete(c.peers, addr)
+		}
+	}
+	c.mu.Unlock()
+	for _, p := range gone {
+		p.transport.CloseIdleConnections()
+	}
+}
+
+// netError is the error of a call that got no answer. A context that the caller
+// ended is the caller's business, not the network's.
+func (c *Client) netError(ctx context.Context, p *peer, api apiKey, err error) error {
+	if errors.Is(ctx.Err(), context.Canceled) {
+		return fmt.Errorf("%s to %s: %w", apis[api].name, p.addr, context.Cause(ctx))
+	}
+	var code kafka.Error
+	if errors.As(err, &code) { // SASL and version negotiation of the library
+		err = &handshakeError{code: ErrorCode(code), err: err}
+	}
+	return &NetError{API: apis[api].name, Node: p.node, Addr: p.addr, Err: err}
+}
+
+// handshakeError is a refusal while a connection was set up: the library's
+// error text, with our code for errors.Is.
+type handshakeError struct {
+	code ErrorCode
+	err  error
+}
+
+func (e *handshakeError) Error() string { return e.err.Error() }
+
+func (e *handshakeError) Unwrap() error { return e.code }
+
+// refused notes the broker's refusal of a whole request and returns its code:
+// after UNSUPPORTED_VERSION the versions are asked for again.
+func (p *peer) refused(code ErrorCode) ErrorCode {
+	if code == ErrUnsupportedVersion {
+		p.versions.Store(nil)
+	}
+	return code
+}
+
+// anyPeer is a broker that answered a metadata request, for calls that every
+// broker answers.
+func (c *Client) anyPeer(ctx context.Context, api apiKey) (*peer, error) {
+	if list := c.view.addresses(); len(list) > 0 && !c.view.isDoubtful() {
+		b := list[rand.IntN(len(list))]
+		return c.peerAt(b.addr, b.node)
+	}
+	if _, err := c.metadata(ctx, nil, false); err != nil {
+		return nil, err
+	}
+	answered := c.view.lastAnswer()
+	return c.peerAt(answered.addr, answered.node)
+}
