@@ -35,7 +35,7 @@ var (
 // when there is more.
 func (b *RawBatch) Decompress(dst []byte, limit int64) ([]byte, error) {
 	codec := b.Codec()
-	if codec == CodecNone {
+	if codec == CodecNone || b.Count == 0 && len(b.Payload) == 0 { // compaction leaves empty batches
 		if int64(len(b.Payload)) > limit {
 			return nil, fmt.Errorf("batch at offset %d, %d bytes: %w of %d", b.BaseOffset, len(b.Payload), ErrTooLarge, limit)
 		}

@@ -1,5 +1,130 @@
 package kafkawire
 
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sort"
+	"time"
+)
+
+// Timestamps that ListOffsets takes for an end of the log.
+const (
+	LatestOffset   int64 = -1
+	EarliestOffset int64 = -2
+)
+
+// listOffsetsTries: the cached leader may be wrong once or twice after a move.
+const listOffsetsTries = 4
+
+// ListOffsets returns the first offset whose record is not older than timestamp
+// (Unix milliseconds, or LatestOffset or EarliestOffset) with its timestamp and
+// leader epoch, -1 where there is none. With readCommitted, LatestOffset is the
+// last stable offset. It finds the leader and follows it when it moves.
+func (c *Client) ListOffsets(ctx context.Context, topic string, partition int32, timestamp int64, readCommitted bool) (offset, ts int64, leaderEpoch int32, err error) {
+	for try := range listOffsetsTries {
+		if try > 0 {
+			c.Forget(topic)
+		}
+		offset, ts, leaderEpoch, err = c.listOffsets(ctx, topic, partition, timestamp, readCommitted)
+		var cut *NetError
+		var code ErrorCode
+		switch {
+		case err == nil:
+			return offset, ts, leaderEpoch, nil
+		case ctx.Err() != nil:
+			return -1, -1, -1, err
+		case errors.As(err, &code) && code.Retriable() && code != ErrUnknownTopicOrPartition:
+		case errors.As(err, &cut) && !errors.Is(err, ErrClosed):
+		default:
+			return -1, -1, -1, err
+		}
+	}
+	return -1, -1, -1, err
+}
+
+func (c *Client) listOffsets(ctx context.Context, topic string, partition int32, timestamp int64, readCommitted bool) (offset, ts int64, epoch int32, err error) {
+	node, leaderEpoch, err := c.Leader(ctx, topic, partition)
+	if err != nil {
+		return -1, -1, -1, err
+	}
+	p, err := c.peer(ctx, node, apiListOffsets)
+	if err != nil {
+		return -1, -1, -1, err
+	}
+	q := listOffset{topic, partition, leaderEpoch, timestamp, readCommitted}
+	r, err := c.call(ctx, p, &request{api: apiListOffsets, encode: q.encode})
+	if err != nil {
+		return -1, -1, -1, err
+	}
+	a, err := q.decode(r)
+	if err != nil {
+		return -1, -1, -1, c.netError(ctx, p, apiListOffsets, err)
+	}
+	c.throttled(p, apiListOffsets, a.throttleMillis)
+	if a.code != ErrNone {
+		return -1, -1, -1, fmt.Errorf("list offsets of %s/%d: %w", topic, partition, a.code)
+	}
+	return a.offset, a.timestamp, a.epoch, nil
+}
+
+// listOffset asks for one partition.
+type listOffset struct {
+	topic         string
+	partition     int32
+	leaderEpoch   int32
+	timestamp     int64
+	readCommitted bool
+}
+
+type listedOffset struct {
+	throttleMillis    int32
+	code              ErrorCode
+	offset, timestamp int64
+	epoch             int32
+}
+
+func (q *listOffset) encode(w *wireWriter) {
+	w.int32(-1) // replica id: a consumer
+	isolation := int8(0)
+	if q.readCommitted {
+		isolation = 1
+	}
+	w.int8(isolation)
+	w.arrayLen(1)
+	w.string(q.topic)
+	w.arrayLen(1)
+	w.int32(q.partition)
+	w.int32(q.leaderEpoch)
+	w.int64(q.timestamp)
+	w.tags()
+	w.tags()
+	w.tags()
+}
+
+func (q *listOffset) decode(r *wireReader) (listedOffset, error) {
+	a := listedOffset{throttleMillis: r.int32()}
+	found := false
+	for n := r.arrayLen(2); n > 0 && r.err == nil; n-- {
+		topic := r.string()
+		for n := r.arrayLen(26); n > 0 && r.err == nil; n-- {
+			partition := r.int32()
+			code, ts, offset, epoch := ErrorCode(r.int16()), r.int64(), r.int64(), r.int32()
+			r.tags()
+			if topic == q.topic && partition == q.partition {
+				found = true
+				a.code, a.timestamp, a.offset, a.epoch = code, ts, offset, epoch
+			}
+		}
+		r.tags()
+	}
+	r.tags()
+	if r.err == nil && !found {
+		return a, fmt.Errorf("%w: no answer for %s/%d", ErrMalformed, q.topic, q.partition)
+	}
+	return a, r.err
+}
+
 // GroupOffset is a committed position: Offset is the next record to read, -1
 // when none is committed. LeaderEpoch is -1 when unknown.
 type GroupOffset struct {
@@ -11,6 +136,99 @@ type GroupOffset struct {
 	Err         ErrorCode
 }
 
+// OffsetFetch reads a group's committed offsets from its coordinator, which it
+// finds, also when it moved. parts nil asks for all that the group has. With
+// requireStable a partition that a transaction holds offsets for is
+// ErrUnstableOffsetCommit in its Err instead of an old offset (KIP-447).
+func (c *Client) OffsetFetch(ctx context.Context, group string, parts map[string][]int32, requireStable bool) ([]GroupOffset, error) {
+	ctx, cancel := context.WithTimeout(ctx, findCoordinatorLimit)
+	defer cancel()
+	for {
+		offsets, err := c.offsetFetch(ctx, group, parts, requireStable)
+		switch {
+		case err == nil:
+			return offsets, nil
+		case errors.Is(err, ErrNotCoordinator), errors.Is(err, ErrCoordinatorNotAvailable):
+			c.ForgetCoordinator(group)
+		case errors.Is(err, ErrCoordinatorLoading):
+		default:
+			return nil, err
+		}
+		if sleep(ctx, coordinatorRetry) != nil {
+			return nil, err
+		}
+	}
+}
+
+func (c *Client) offsetFetch(ctx context.Context, group string, parts map[string][]int32, requireStable bool) ([]GroupOffset, error) {
+	node, err := c.FindCoordinator(ctx, group)
+	if err != nil {
+		return nil, err
+	}
+	p, err := c.peer(ctx, node, apiOffsetFetch)
+	if err != nil {
+		return nil, err
+	}
+	r, err := c.call(ctx, p, &request{api: apiOffsetFetch, encode: func(w *wireWriter) {
+		encodeOffsetFetch(w, group, parts, requireStable)
+	}})
+	if err != nil {
+		c.ForgetCoordinator(group) // it may have died
+		return nil, err
+	}
+	offsets, throttle, code, err := decodeOffsetFetch(r)
+	if err != nil {
+		return nil, c.netError(ctx, p, apiOffsetFetch, err)
+	}
+	c.throttled(p, apiOffsetFetch, throttle)
+	if code != ErrNone {
+		return nil, fmt.Errorf("fetch the offsets of group %q: %w", group, p.refused(code))
+	}
+	return offsets, nil
+}
+
+func encodeOffsetFetch(w *wireWriter, group string, parts map[string][]int32, requireStable bool) {
+	w.string(group)
+	if parts == nil {
+		w.nullArray()
+	} else {
+		topics := make([]string, 0, len(parts))
+		for topic := range parts {
+			topics = append(topics, topic)
+		}
+		sort.Strings(topics)
+		w.arrayLen(len(topics))
+		for _, topic := range topics {
+			w.string(topic)
+			w.arrayLen(len(parts[topic]))
+			for _, id := range parts[topic] {
+				w.int32(id)
+			}
+			w.tags()
+		}
+	}
+	w.bool(requireStable)
+	w.tags()
+}
+
+func decodeOffsetFetch(r *wireReader) (offsets []GroupOffset, throttleMillis int32, code ErrorCode, err error) {
+	throttleMillis = r.int32()
+	for n := r.arrayLen(3); n > 0 && r.err == nil; n-- {
+		topic := r.string()
+		for n := r.arrayLen(20); n > 0 && r.err == nil; n-- {
+			offsets = append(offsets, GroupOffset{
+				Topic: topic, Partition: r.int32(), Offset: r.int64(), LeaderEpoch: r.int32(),
+				Metadata: r.string(), Err: ErrorCode(r.int16()),
+			})
+			r.tags()
+		}
+		r.tags()
+	}
+	code = ErrorCode(r.int16())
+	r.tags()
+	return offsets, throttleMillis, code, r.err
+}
+
 // OffsetCommitRequest commits offsets for a group; Generation -1 and an empty
 // MemberID commit without fencing, which a live group accepts as well.
 type OffsetCommitRequest struct {
@@ -18,4 +236,94 @@ type OffsetCommitRequest struct {
 	Generation           int32
 	MemberID, InstanceID string
 	Offsets              []GroupOffset
+}
+
+// OffsetCommit sends one commit to the group's coordinator and returns the
+// offsets with the broker's verdict in each Err.
+func (c *Client) OffsetCommit(ctx context.Context, node int32, req *OffsetCommitRequest) ([]GroupOffset, error) {
+	p, err := c.peer(ctx, node, apiOffsetCommit)
+	if err != nil {
+		return nil, err
+	}
+	r, err := c.call(ctx, p, &request{api: apiOffsetCommit, wait: commitWait, encode: req.encode})
+	if err != nil {
+		return nil, err
+	}
+	offsets, throttle, err := req.decode(r)
+	if err != nil {
+		return nil, c.netError(ctx, p, apiOffsetCommit, err)
+	}
+	c.throttled(p, apiOffsetCommit, throttle)
+	return offsets, nil
+}
+
+// commitWait: brokers give a commit up to offsets.commit.timeout.ms, 5 s by
+// default, to be replicated.
+const commitWait = 5 * time.Second
+
+func (q *OffsetCommitRequest) encode(w *wireWriter) {
+	w.string(q.Group)
+	w.int32(q.Generation)
+	w.string(q.MemberID)
+	w.nullableString(q.InstanceID)
+	order := q.byTopic()
+	topics := 0
+	for i := range order {
+		if i == 0 || order[i].Topic != order[i-1].Topic {
+			topics++
+		}
+	}
+	w.arrayLen(topics)
+	for i := 0; i < len(order); {
+		end := i
+		for end < len(order) && order[end].Topic == order[i].Topic {
+			end++
+		}
+		w.string(order[i].Topic)
+		w.arrayLen(end - i)
+		for ; i < end; i++ {
+			w.int32(order[i].Partition)
+			w.int64(order[i].Offset)
+			w.int32(order[i].LeaderEpoch)
+			w.string(order[i].Metadata)
+			w.tags()
+		}
+		w.tags()
+	}
+	w.tags()
+}
+
+func (q *OffsetCommitRequest) byTopic() []GroupOffset {
+	order := append([]GroupOffset(nil), q.Offsets...)
+	sort.SliceStable(order, func(i, j int) bool { return order[i].Topic < order[j].Topic })
+	return order
+}
+
+// decode returns the request's offsets with the verdicts; one that the broker
+// left out has ErrUnknown.
+func (q *OffsetCommitRequest) decode(r *wireReader) (offsets []GroupOffset, throttleMillis int32, err error) {
+	throttleMillis = r.int32()
+	type key struct {
+		topic     string
+		partition int32
+	}
+	verdicts := make(map[key]ErrorCode, len(q.Offsets))
+	for n := r.arrayLen(2); n > 0 && r.err == nil; n-- {
+		topic := r.string()
+		for n := r.arrayLen(6); n > 0 && r.err == nil; n-- {
+			verdicts[key{topic, r.int32()}] = ErrorCode(r.int16())
+			r.tags()
+		}
+		r.tags()
+	}
+	r.tags()
+	offsets = append([]GroupOffset(nil), q.Offsets...)
+	for i := range offsets {
+		code, ok := verdicts[key{offsets[i].Topic, offsets[i].Partition}]
+		if !ok {
+			code = ErrUnknown
+		}
+		offsets[i].Err = code
+	}
+	return offsets, throttleMillis, r.err
 }

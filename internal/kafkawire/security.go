@@ -1,0 +1,164 @@
+package kafkawire
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"strings"
+
+	"github.com/segmentio/kafka-go/sasl"
+	"github.com/segmentio/kafka-go/sasl/plain"
+	"github.com/segmentio/kafka-go/sasl/scram"
+)
+
+// Security says how connections are encrypted and who we are.
+type Security struct {
+	TLS  TLSConfig
+	SASL SASLConfig
+}
+
+// TLSConfig is TLS 1.2 or later. CAFile is a PEM bundle; "" is the system's.
+// CertFile and KeyFile, both PEM, are for brokers that ask for a client
+// certificate. ServerName is checked instead of the broker's host name.
+type TLSConfig struct {
+	Enabled                               bool
+	CAFile, CertFile, KeyFile, ServerName string
+}
+
+// SASLConfig is a user and a password, given directly or in a file whose last
+// line break is ignored. Mechanism is plain, scram-sha-256 or scram-sha-512; ""
+// is no SASL.
+type SASLConfig struct {
+	Mechanism, Username, PasswordFile string
+	Password                          Secret
+}
+
+// Secret is a string that prints as ***.
+type Secret string
+
+const masked = "***"
+
+// String implements fmt.Stringer.
+func (s Secret) String() string {
+	if s == "" {
+		return ""
+	}
+	return masked
+}
+
+// GoString implements fmt.GoStringer.
+func (s Secret) GoString() string { return `"` + s.String() + `"` }
+
+// LogValue implements slog.LogValuer.
+func (s Secret) LogValue() slog.Value { return slog.StringValue(s.String()) }
+
+// MarshalText implements encoding.TextMarshaler.
+func (s Secret) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
+
+// Reveal is the secret itself.
+func (s Secret) Reveal() string { return string(s) }
+
+// Apply reads the files and sets cfg.TLS and cfg.SASL.
+func (s Security) Apply(cfg *Config) error {
+	tlsConfig, err := s.TLS.config()
+	if err != nil {
+		return err
+	}
+	mechanism, err := s.SASL.mechanism()
+	if err != nil {
+		return err
+	}
+	cfg.TLS, cfg.SASL = tlsConfig, mechanism
+	return nil
+}
+
+func (t TLSConfig) config() (*tls.Config, error) {
+	if !t.Enabled {
+		if t.CAFile != "" || t.CertFile != "" || t.KeyFile != "" {
+			return nil, errors.New("TLS files are given but TLS is not enabled: enable it, or take the files out")
+		}
+		return nil, nil
+	}
+	cfg := &tls.Config{MinVersion: tls.VersionTLS12, ServerName: t.ServerName}
+	if t.CAFile != "" {
+		pem, err := os.ReadFile(t.CAFile)
+		if err != nil {
+			return nil, fmt.Errorf("read the CA file: %w", err)
+		}
+		cfg.RootCAs = x509.NewCertPool()
+		if !cfg.RootCAs.AppendCertsFromPEM(pem) {
+			return nil, fmt.Errorf("CA file %s holds no PEM certificate (a line -----BEGIN CERTIFICATE-----)", t.CAFile)
+		}
+	}
+	if (t.CertFile == "") != (t.KeyFile == "") {
+		return nil, fmt.Errorf("a client certificate needs both files: certificate %q, key %q", t.CertFile, t.KeyFile)
+	}
+	if t.CertFile != "" {
+		cert, err := tls.LoadX509KeyPair(t.CertFile, t.KeyFile)
+		if err != nil {
+			return nil, fmt.Errorf("read the client certificate %s with the key %s: %w", t.CertFile, t.KeyFile, err)
+		}
+		cfg.Certificates = []tls.Certificate{cert}
+	}
+	return cfg, nil
+}
+
+func (s SASLConfig) mechanism() (sasl.Mechanism, error) {
+	name := strings.ToLower(s.Mechanism)
+	if name == "" {
+		if s.Username != "" || s.PasswordFile != "" || s.Password != "" {
+			return nil, errors.New("a SASL user or password is given but no mechanism: plain, scram-sha-256 or scram-sha-512")
+		}
+		return nil, nil
+	}
+	if name != "plain" && name != "scram-sha-256" && name != "scram-sha-512" {
+		return nil, fmt.Errorf("SASL mechanism %q is none of plain, scram-sha-256, scram-sha-512", s.Mechanism)
+	}
+	password, err := s.password()
+	if err != nil {
+		return nil, err
+	}
+	if s.Username == "" {
+		return nil, fmt.Errorf("SASL %s needs a username", name)
+	}
+	switch name {
+	case "plain":
+		return plain.Mechanism{Username: s.Username, Password: password}, nil
+	case "scram-sha-256":
+		return scramMechanism(scram.SHA256, s.Username, password)
+	default:
+		return scramMechanism(scram.SHA512, s.Username, password)
+	}
+}
+
+func (s SASLConfig) password() (string, error) {
+	if s.PasswordFile == "" {
+		if s.Password == "" {
+			return "", fmt.Errorf("SASL user %q has no password: name a password file", s.Username)
+		}
+		return s.Password.Reveal(), nil
+	}
+	if s.Password != "" {
+		return "", errors.New("a SASL password is given twice: directly and as a file")
+	}
+	b, err := os.ReadFile(s.PasswordFile)
+	if err != nil {
+		return "", fmt.Errorf("read the SASL password file: %w", err)
+	}
+	password := strings.TrimSuffix(strings.TrimSuffix(string(b), "\n"), "\r")
+	if password == "" {
+		return "", fmt.Errorf("SASL password file %s is empty", s.PasswordFile)
+	}
+	return password, nil
+}
+
+func scramMechanism(algorithm scram.Algorithm, user, password string) (sasl.Mechanism, error) {
+	m, err := scram.Mechanism(algorithm, user, password)
+	if err != nil { // SASLprep refuses the characters; the text of the error may hold them
+		return nil, fmt.Errorf("SASL user %q: name or password has characters that SCRAM does not allow (RFC 4013)", user)
+	}
+	return m, nil
+}
