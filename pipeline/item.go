@@ -67,3 +67,24 @@ type Item struct {
 
 	state itemState // the pipeline's own
 }
+
+// Owner is the partition assignment (epoch) that tracks the item.
+func (it *Item) Owner() *Partition { return it.state.lane }
+
+// itemState is what the pipeline knows of an item. Times are Unix nanoseconds,
+// 0 for a stage the item did not pass.
+type itemState struct {
+	lane *Partition
+	seq  uint64 // the item's place in its lane
+	pipe *Pipeline
+
+	outcome Outcome // what a nil Settle makes of it
+	ackOnly bool    // settled in order, but nothing is written
+	dropped bool    // begin refused it; only its worker reads this
+	// outputBytes is what Output added to the budget.
+	outputBytes int64
+
+	decodeAt, decodedAt, readyAt, inferAt, inferredAt, encodedAt, sentAt int64
+
+	trace *itemTrace // nil unless this item's spans are recorded
+}

@@ -1,0 +1,44 @@
+package pipeline
+
+import (
+	"sync"
+
+	"github.com/sluice-ml/sluice/schemas"
+)
+
+// keepBytes bounds what an item keeps for its next use, so that one giant
+// record does not stay in the pool; a guess: 20 times a digits record.
+const keepBytes = 1 << 18
+
+var itemPool = sync.Pool{New: func() any { return new(Item) }}
+
+// NewItem takes an item from the pool: zero, but for the memory that decoding
+// and encoding fill again. Settle gives it back.
+func NewItem() *Item { return itemPool.Get().(*Item) }
+
+// recycle gives an item's buffer to its source and the item to the pool.
+func (it *Item) recycle() {
+	if it.Buffer != nil {
+		it.Buffer.Release()
+	}
+	headers, output, req := it.Headers[:0], it.Output[:0], it.Req
+	if cap(output) > keepBytes {
+		output = nil
+	}
+	clear(it.Headers) // they alias the source's buffer
+	*it = Item{}
+	it.Headers, it.Output, it.Req = headers, output, emptied(req)
+	itemPool.Put(it)
+}
+
+// emptied is a request without content that keeps its tensors' memory.
+func emptied(req schemas.Request) schemas.Request {
+	kept := schemas.Request{ID: req.ID[:0], Include: nil, Outputs: req.Outputs[:0], Inputs: req.Inputs}
+	for i := range kept.Inputs {
+		if cap(kept.Inputs[i].Data) > keepBytes || cap(kept.Inputs[i].Strings) > keepBytes/16 {
+			kept.Inputs = nil
+			return kept
+		}
+	}
+	return kept
+}
