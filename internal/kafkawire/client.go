@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"os"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -175,7 +176,7 @@ func (c *Client) exchange(ctx context.Context, p *peer, r *request, version int1
 		e.wait()
 		if parent.Err() == nil {
 			c.drop(p)
-			if ctx.Err() != nil {
+			if ctx.Err() != nil || errors.Is(err, os.ErrDeadlineExceeded) {
 				err = fmt.Errorf("no answer within %v: %w", c.cfg.RequestTimeout+r.wait, context.DeadlineExceeded)
 			}
 		}
