@@ -1,0 +1,153 @@
+package kafka
+
+import (
+	"context"
+	"time"
+
+	"github.com/sluice-ml/sluice/internal/kafkawire"
+)
+
+// finalCommitPause is between two tries of the last commit of a generation.
+const finalCommitPause = 50 * time.Millisecond
+
+// commitLoop is the only committer of its generation (I3): every
+// CommitInterval, at once when delivered but uncommitted outcomes reach their
+// limit, and when a start position has to be kept. Ends with ctx.
+func (g *generation) commitLoop(ctx context.Context) {
+	s := g.s
+	again := newBackoff(max(s.cfg.CommitInterval, 20*time.Millisecond), 2*time.Second)
+	ticker := time.NewTicker(s.cfg.CommitInterval)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		case <-s.commitWake:
+		}
+		if time.Now().Before(g.commit.next) {
+			continue
+		}
+		if err := g.commitOnce(ctx); err != nil && ctx.Err() == nil {
+			s.once.warn("commit", err, "generation", g.id)
+			if lostMembership(err) {
+				g.out(err)
+			}
+			g.commit.next = time.Now().Add(again.NextBackOff())
+			continue
+		}
+		again.Reset()
+	}
+}
+
+// out tells the member, once, that the coordinator does not know it any more.
+func (g *generation) out(err error) {
+	select {
+	case g.lost <- err:
+	default:
+	}
+}
+
+// commitFinally is the last commit, tried again while ctx allows: after it the
+// partitions belong to others. When it fails, they redo what it would have said.
+func (g *generation) commitFinally(ctx context.Context) {
+	for {
+		err := g.commitOnce(ctx)
+		if err == nil {
+			return
+		}
+		if lostMembership(err) || !pause(ctx, finalCommitPause) {
+			g.s.log.Warn("last commit of the generation failed: its outcomes since the one before are made again",
+				"generation", g.id, "error", err)
+			return
+		}
+	}
+}
+
+// commitOnce commits every position that moved. An error is the first one; what
+// succeeded is noted all the same.
+func (g *generation) commitOnce(ctx context.Context) error {
+	if !g.collect() {
+		return nil
+	}
+	s := g.s
+	node, err := s.client.FindCoordinator(ctx, s.cfg.Group)
+	if err != nil {
+		return err
+	}
+	req := &g.commit.request
+	req.Group, req.Generation, req.MemberID, req.InstanceID = s.cfg.Group, g.id, g.memberID, s.cfg.Instance
+	results, err := s.client.OffsetCommit(ctx, node, req)
+	if err != nil {
+		if lostCoordinator(err) {
+			s.client.ForgetCoordinator(s.cfg.Group)
+		}
+		return err
+	}
+	var first error
+	for i := range results {
+		if err := g.committed(i, &results[i]); err != nil && first == nil {
+			first = err
+		}
+	}
+	if first != nil && lostCoordinator(first) {
+		s.client.ForgetCoordinator(s.cfg.Group)
+	}
+	if s.starved.CompareAndSwap(true, false) {
+		nudge(s.wake) // the ring has room again
+	}
+	return first
+}
+
+// collect gathers the positions that are ahead of the group's (I2: only
+// Position, never anything later). A position of an epoch that was closed is
+// not among them.
+func (g *generation) collect() bool {
+	c := &g.commit
+	c.parts, c.lanes, c.request.Offsets = c.parts[:0], c.lanes[:0], c.request.Offsets[:0]
+	for _, p := range g.parts {
+		p.mu.Lock()
+		p.progressed()
+		p.finishOrphan()
+		lane := p.lane
+		if lane == nil || p.laneErr.Load() != nil {
+			p.mu.Unlock()
+			continue
+		}
+		position := lane.Position()
+		switch {
+		case p.orphan:
+			lane.Committed(position) // nothing is left to commit it to
+		case position > p.committed:
+			c.parts, c.lanes = append(c.parts, p), append(c.lanes, lane)
+			c.request.Offsets = append(c.request.Offsets, kafkawire.GroupOffset{
+				Topic: p.topic, Partition: p.id, Offset: position, LeaderEpoch: -1, Metadata: p.metadata,
+			})
+		}
+		p.mu.Unlock()
+	}
+	return len(c.parts) > 0
+}
+
+// committed notes one partition's result.
+func (g *generation) committed(i int, r *kafkawire.GroupOffset) error {
+	p, lane := g.commit.parts[i], g.commit.lanes[i]
+	switch r.Err {
+	case kafkawire.ErrNone:
+		p.mu.Lock()
+		if p.lane == lane && !p.orphan {
+			p.committed = max(p.committed, r.Offset)
+		}
+		p.mu.Unlock()
+		lane.Committed(r.Offset)
+		return nil
+	case kafkawire.ErrUnknownTopicOrPartition:
+		// The topic is gone, and with it whatever a crash could repeat: let
+		// delivery go on. It is tried again, in case the topic is not gone.
+		lane.Committed(r.Offset)
+		g.s.once.warn("commit", r.Err, "topic", p.topic, "partition", p.id)
+		return nil
+	default:
+		return r.Err
+	}
+}

@@ -1,0 +1,177 @@
+package kafka
+
+import (
+	"context"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/sluice-ml/sluice/internal/kafkawire"
+	"github.com/sluice-ml/sluice/pipeline"
+)
+
+// generation is this member's part of one generation of the group: its
+// partitions and the loops that serve them. Nothing of it outlives it, except
+// items still in the pipeline, whose epochs are closed by then (I3).
+type generation struct {
+	s        *Source
+	id       int32
+	memberID string
+	protocol string
+	leader   bool
+	// counts is how many partitions per topic the leader assigned; only the
+	// watcher touches it after the start.
+	counts map[string]int32
+	parts  []*partition
+
+	openWake, watchWake chan struct{} // size 1: nudged
+	rejoin              chan struct{} // size 1: the watcher wants a rebalance
+	lost                chan error    // size 1: the committer was told that the member is out
+
+	turn  int            // only the receiving goroutine
+	spare *pipeline.Item // only the receiving goroutine
+
+	live atomic.Bool // between enter and leave
+
+	stopLoops, stopCommits context.CancelFunc
+	loops, commits         sync.WaitGroup
+
+	commit committing // only the committer, then whoever ends the generation
+
+	mu       sync.Mutex         // a leaf: nothing is locked under it
+	fetchers map[int32]*fetcher // guarded by mu
+}
+
+func newGeneration(s *Source, id int32, memberID string, parts []topicPartition) *generation {
+	g := &generation{
+		s: s, id: id, memberID: memberID,
+		openWake: make(chan struct{}, 1), watchWake: make(chan struct{}, 1),
+		rejoin: make(chan struct{}, 1), lost: make(chan error, 1),
+		fetchers: map[int32]*fetcher{},
+	}
+	for _, tp := range parts {
+		g.parts = append(g.parts, newPartition(g, tp))
+	}
+	return g
+}
+
+// start runs the loops; fence and finish end them.
+func (g *generation) start(ctx context.Context) {
+	loops, stopLoops := context.WithCancel(ctx)
+	commits, stopCommits := context.WithCancel(ctx)
+	g.stopLoops, g.stopCommits = stopLoops, stopCommits
+	g.loops.Go(func() { g.openLoop(loops) })       // ends at fence
+	g.loops.Go(func() { g.watchLoop(loops) })      // ends at fence
+	g.commits.Go(func() { g.commitLoop(commits) }) // ends at finish
+}
+
+// fetcherOf returns the loops of a broker, starting them the first time. Only
+// the opener calls it, so fence cannot miss one.
+func (g *generation) fetcherOf(ctx context.Context, node int32) *fetcher {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	f := g.fetchers[node]
+	if f == nil {
+		f = &fetcher{g: g, node: node, wake: make(chan struct{}, 1)}
+		g.fetchers[node] = f
+		g.loops.Go(func() { f.run(ctx) }) // ends at fence
+	}
+	return f
+}
+
+// nudgeFetchers wakes all fetch loops: memory came back.
+func (g *generation) nudgeFetchers() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for _, f := range g.fetchers {
+		nudge(f.wake)
+	}
+}
+
+// fence ends taking: nothing more is fetched or received, what no worker has
+// begun is dropped. Commits go on.
+func (g *generation) fence() {
+	g.stopLoops()
+	for _, p := range g.parts {
+		p.mu.Lock()
+		p.phase = closed
+		p.dropQueue()
+		lane := p.lane
+		p.mu.Unlock()
+		if lane != nil {
+			lane.Drain()
+		}
+	}
+	g.loops.Wait()
+}
+
+// drained waits until every running item has its outcome.
+func (g *generation) drained(ctx context.Context) bool {
+	for _, p := range g.parts {
+		if p.lane == nil { // fenced: nobody writes it any more
+			continue
+		}
+		select {
+		case <-p.lane.Drained():
+		case <-ctx.Done():
+			return false
+		}
+	}
+	return true
+}
+
+// finish commits what is settled, unless the member is out already, and closes
+// the epochs. It comes after fence.
+func (g *generation) finish(ctx context.Context, commit bool) {
+	g.stopCommits()
+	g.commits.Wait()
+	if commit {
+		g.commitFinally(ctx)
+	}
+	for _, p := range g.parts {
+		if p.lane != nil {
+			p.lane.Close()
+		}
+		g.s.metrics.forget(p.topicPartition)
+	}
+}
+
+// itemShare is how many items one partition may have in flight: twice its part
+// of the slots. Stopped partitions hold none, so they do not count.
+func (g *generation) itemShare() int {
+	return max(2*g.s.cfg.MaxInFlight/g.active(), 1)
+}
+
+// byteShare is the same in bytes.
+func (g *generation) byteShare() int64 {
+	return max(2*g.s.cfg.MaxInFlightBytes/int64(g.active()), 1)
+}
+
+func (g *generation) active() int {
+	n := 0
+	for _, p := range g.parts {
+		if !p.stopped.Load() {
+			n++
+		}
+	}
+	return max(n, 1)
+}
+
+// assignedParts flattens an assignment.
+func assignedParts(a assignment) []topicPartition {
+	var out []topicPartition
+	for _, t := range a.Topics {
+		for _, id := range t.Partitions {
+			out = append(out, topicPartition{t.Topic, id})
+		}
+	}
+	return out
+}
+
+// committing is what the committer reuses.
+type committing struct {
+	parts   []*partition
+	lanes   []*pipeline.Partition
+	request kafkawire.OffsetCommitRequest
+	next    time.Time // not before: the last commit failed
+}

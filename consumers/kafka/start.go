@@ -1,0 +1,424 @@
+package kafka
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/sluice-ml/sluice/internal/kafkawire"
+	"github.com/sluice-ml/sluice/pipeline"
+)
+
+const (
+	// unstablePause is between two looks at offsets that a transaction is about
+	// to commit (code 88).
+	unstablePause = 20 * time.Millisecond
+	// offsetsTimeout bounds a question about offsets, so that one dead leader
+	// does not hold the other partitions back.
+	offsetsTimeout = 5 * time.Second
+)
+
+// openLoop brings partitions to where they can be fetched: it reads committed
+// offsets, applies the start and out-of-range policies, finds leaders, reopens
+// stopped partitions when they are due, and logs stops and resumptions. Ends
+// with ctx.
+func (g *generation) openLoop(ctx context.Context) {
+	for ctx.Err() == nil {
+		next := g.openDue(ctx)
+		var due <-chan time.Time
+		var t *time.Timer
+		if !next.IsZero() {
+			t = time.NewTimer(time.Until(next))
+			due = t.C
+		}
+		select {
+		case <-ctx.Done():
+		case <-g.openWake:
+		case <-due:
+		}
+		if t != nil {
+			t.Stop()
+		}
+	}
+}
+
+// openDue does what is due; next is when something else will be.
+func (g *generation) openDue(ctx context.Context) (next time.Time) {
+	now := time.Now()
+	var open, bounds []*partition
+	for _, p := range g.parts {
+		p.checkEpoch()
+		p.mu.Lock()
+		if p.due(now) {
+			switch p.phase {
+			case opening:
+				open = append(open, p)
+			case ranging:
+				bounds = append(bounds, p)
+			}
+		}
+		p.mu.Unlock()
+	}
+	if len(open) > 0 {
+		g.openAll(ctx, open)
+	}
+	for _, p := range bounds {
+		p.findRange(ctx)
+	}
+	for _, p := range g.parts {
+		p.route(ctx)
+		p.report()
+		p.mu.Lock()
+		waiting := p.phase == opening || p.phase == ranging || p.phase == routing
+		if waiting && (next.IsZero() || p.notBefore.Before(next)) {
+			next = p.notBefore
+		}
+		p.mu.Unlock()
+	}
+	return next
+}
+
+// checkEpoch ends an epoch whose delivery failed.
+func (p *partition) checkEpoch() {
+	failed := p.laneErr.Load()
+	if failed == nil {
+		return
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.phase != closed && p.laneErr.Load() == failed {
+		p.abandon(reasonOutput, *failed)
+	}
+}
+
+// openAll reads the committed offsets of these partitions and opens each one
+// whose offset is known.
+func (g *generation) openAll(ctx context.Context, parts []*partition) {
+	s := g.s
+	meta, err := s.client.Metadata(ctx, s.cfg.Topics...)
+	if err == nil {
+		s.topics.see(meta)
+		parts = g.present(meta, parts)
+	}
+	var offsets []kafkawire.GroupOffset
+	if err == nil && len(parts) > 0 {
+		offsets, err = s.client.OffsetFetch(ctx, s.cfg.Group, g.offsetsNeeded(meta, parts), true)
+	}
+	if ctx.Err() != nil {
+		return
+	}
+	if err != nil {
+		if lostCoordinator(err) {
+			s.client.ForgetCoordinator(s.cfg.Group)
+		}
+		s.once.warn("read committed offsets", err)
+	}
+	firsts := firstCounts(offsets, s.topics.counts())
+	for _, p := range parts {
+		switch o := findOffset(offsets, p.topicPartition); {
+		case err != nil:
+			p.later(err)
+		case o == nil:
+			p.later(kafkawire.ErrUnknown)
+		case o.Err == kafkawire.ErrUnstableOffsetCommit:
+			p.mu.Lock()
+			p.notBefore = time.Now().Add(unstablePause)
+			p.mu.Unlock()
+		case o.Err != kafkawire.ErrNone:
+			p.later(o.Err)
+		default:
+			p.open(ctx, meta.Topic(p.topic).ID, o, firsts[p.topic])
+		}
+	}
+}
+
+// present leaves out the partitions that the cluster does not have now.
+func (g *generation) present(meta *kafkawire.Metadata, parts []*partition) []*partition {
+	kept := parts[:0]
+	for _, p := range parts {
+		t := meta.Topic(p.topic)
+		switch {
+		case t == nil || t.Err == kafkawire.ErrUnknownTopicOrPartition, t.Err == kafkawire.ErrNone && int(p.id) >= len(t.Partitions):
+			p.later(kafkawire.ErrUnknownTopicOrPartition)
+		case t.Err == kafkawire.ErrTopicAuthorization:
+			p.later(t.Err)
+		case len(t.Partitions) == 0:
+			p.later(t.Err)
+		default:
+			kept = append(kept, p)
+		}
+	}
+	return kept
+}
+
+// later tries to open again after a pause, and counts as a stop when it lasts.
+func (p *partition) later(err error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.phase == closed {
+		return
+	}
+	now := time.Now()
+	if p.failing.IsZero() {
+		p.failing = now
+	}
+	if p.trouble != nil || now.Sub(p.failing) >= graceBeforeStop {
+		p.keepStopped(stopReason(err), err)
+		return
+	}
+	p.notBefore = now.Add(p.again.NextBackOff())
+}
+
+// keepStopped stops, but keeps a reason that is there already. mu is held.
+func (p *partition) keepStopped(reason string, err error) {
+	if p.trouble != nil && p.trouble.reason != reasonUnavailable {
+		reason, err = p.trouble.reason, p.trouble.err
+	}
+	p.stop(reason, err)
+}
+
+// offsetsNeeded asks for these partitions; with start: latest for all of their
+// topics, to tell new partitions from ones the group has not begun yet.
+func (g *generation) offsetsNeeded(meta *kafkawire.Metadata, parts []*partition) map[string][]int32 {
+	need := map[string][]int32{}
+	for _, p := range parts {
+		if g.s.cfg.Start == StartEarliest {
+			need[p.topic] = append(need[p.topic], p.id)
+		} else if need[p.topic] == nil {
+			for _, m := range meta.Topic(p.topic).Partitions {
+				need[p.topic] = append(need[p.topic], m.ID)
+			}
+		}
+	}
+	return need
+}
+
+func findOffset(offsets []kafkawire.GroupOffset, tp topicPartition) *kafkawire.GroupOffset {
+	for i := range offsets {
+		if o := &offsets[i]; o.Partition == tp.id && o.Topic == tp.topic {
+			return o
+		}
+	}
+	return nil
+}
+
+// open begins an epoch at the committed offset, or where the policy says.
+func (p *partition) open(ctx context.Context, id [16]byte, o *kafkawire.GroupOffset, first int32) {
+	s := p.g.s
+	metadata := ""
+	if s.cfg.Start == StartLatest {
+		metadata = firstMetadata(first)
+	}
+	at, committed := o.Offset, o.Offset
+	var err error
+	switch lost, known := s.topics.replaced(p.topicPartition); {
+	case known && lost > 0 && s.cfg.OutOfRange == OutOfRangeStop:
+		p.haltRecreated(lost)
+		return
+	case known || at < 0:
+		// A committed offset of the old topic means nothing in the new one, and a
+		// recreated topic is new: nobody has read it.
+		timestamp := kafkawire.EarliestOffset
+		if !known && s.cfg.Start == StartLatest && p.id < first {
+			timestamp = kafkawire.LatestOffset
+		}
+		committed = -1 // so that the start itself is committed at once
+		at, err = p.ask(ctx, timestamp)
+	}
+	if err != nil {
+		p.later(err)
+		return
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.phase != opening {
+		return
+	}
+	s.topics.settle(p.topicPartition)
+	p.topicID, p.orphan, p.metadata = id, false, metadata
+	p.committed, p.openedAt, p.fetchPos = committed, at, at
+	p.cur.reset()
+	p.cur.position = at
+	p.lane = p.newLane(at)
+	p.phase, p.hot, p.failing = routing, true, time.Time{}
+	p.notBefore = time.Time{}
+	if committed < 0 {
+		nudge(s.commitWake)
+	}
+}
+
+// newLane makes the epoch. OnStop only leaves a note: it may come from under mu.
+func (p *partition) newLane(at int64) *pipeline.Partition {
+	cfg := &p.g.s.cfg
+	return pipeline.NewPartition(pipeline.PartitionConfig{
+		Topic: p.topic, ID: p.id, Start: at,
+		Ring:    cfg.MaxUncommitted + cfg.MaxInFlight,
+		Ordered: !cfg.Unordered,
+		Gate:    p.g.s.gate,
+		OnStop: func(err error) {
+			p.laneErr.Store(&err)
+			nudge(p.g.openWake)
+		},
+	})
+}
+
+// ask is ListOffsets with a short patience.
+func (p *partition) ask(ctx context.Context, timestamp int64) (int64, error) {
+	call, cancel := context.WithTimeout(ctx, offsetsTimeout)
+	defer cancel()
+	s := p.g.s
+	offset, _, _, err := s.client.ListOffsets(call, p.topic, p.id, timestamp, !s.cfg.ReadUncommitted)
+	if err != nil && ctx.Err() == nil {
+		s.client.Forget(p.topic)
+	}
+	return offset, err
+}
+
+// findRange acts on a position that is not in the log (code 1).
+func (p *partition) findRange(ctx context.Context) {
+	first, err := p.ask(ctx, kafkawire.EarliestOffset)
+	var end int64
+	if err == nil {
+		end, err = p.ask(ctx, kafkawire.LatestOffset)
+	}
+	if ctx.Err() != nil {
+		return
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.phase != ranging {
+		return
+	}
+	if err != nil {
+		p.notBefore = time.Now().Add(p.again.NextBackOff())
+		return
+	}
+	p.end, p.endAt = end, time.Now()
+	p.phase, p.notBefore = fetching, time.Time{}
+	switch {
+	case p.fetchPos < first:
+		p.gap(first, end)
+	case p.fetchPos > end:
+		p.truncated(first, end)
+	default:
+		// In range after all: the answer came from a broker that lagged behind.
+		p.failing = time.Time{}
+		p.notBefore = time.Now().Add(p.again.NextBackOff())
+	}
+}
+
+// gap: retention deleted records before they were read. mu is held.
+func (p *partition) gap(first, end int64) {
+	err := fmt.Errorf("%d records are gone: next to read is offset %d, the log begins at %d", first-p.fetchPos, p.fetchPos, first)
+	p.countLost(p.fetchPos, first)
+	to := first
+	switch p.g.s.cfg.OutOfRange {
+	case OutOfRangeLatest:
+		p.countLost(first, end)
+		to = end
+	case OutOfRangeStop:
+		p.stop(reasonOutOfRange, err)
+		return
+	}
+	p.g.s.once.warn("records lost", err, "topic", p.topic, "partition", p.id, "resumed_at", to)
+	p.push(chunk{skipTo: to})
+	p.fetchPos, p.hot, p.failing = to, true, time.Time{}
+	nudge(p.g.s.wake)
+}
+
+// truncated: the log ends before the position, so its tail was lost (an unclean
+// election). What was there had been read; what replaces it has not. mu is held.
+func (p *partition) truncated(first, end int64) {
+	err := fmt.Errorf("the log was cut: next to read is offset %d, the log holds %d to %d", p.fetchPos, first, end)
+	to := first
+	switch p.g.s.cfg.OutOfRange {
+	case OutOfRangeStop:
+		p.stop(reasonOutOfRange, err)
+		return
+	case OutOfRangeLatest:
+		to = end
+	}
+	p.g.s.once.warn("log truncated", err, "topic", p.topic, "partition", p.id, "resumed_at", to)
+	p.endEpoch()
+	p.lane = p.newLane(to)
+	p.cur.position = to
+	p.committed, p.openedAt, p.fetchPos, p.hot = -1, to, to, true
+	p.failing = time.Time{}
+}
+
+// countLost counts the records of [from, to) once, however often the policy is
+// tried. mu is held.
+func (p *partition) countLost(from, to int64) {
+	from = max(from, p.lostTo)
+	if to > from {
+		p.lost.Add(uint64(to - from))
+		p.lostTo = to
+	}
+}
+
+// route finds the leader.
+func (p *partition) route(ctx context.Context) {
+	p.mu.Lock()
+	ask := p.phase == routing && p.due(time.Now())
+	p.mu.Unlock()
+	if !ask {
+		return
+	}
+	node, epoch, err := p.g.s.client.Leader(ctx, p.topic, p.id)
+	if ctx.Err() != nil {
+		return
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.phase != routing {
+		return
+	}
+	if err != nil || node < 0 {
+		if err == nil {
+			err = kafkawire.ErrLeaderNotAvailable
+		}
+		p.fetchFailed(err)
+		return
+	}
+	p.node, p.leaderEpoch, p.phase = node, epoch, fetching
+	p.fetcher = p.g.fetcherOf(ctx, node)
+	nudge(p.fetcher.wake)
+}
+
+// The number of partitions a topic had when the group first started travels in
+// the metadata of its commits. It tells a partition that was added later (it
+// begins at its first record) from one that the group has not committed yet
+// (start: latest holds), also after a restart.
+const firstPrefix = "sluice.first="
+
+func firstMetadata(n int32) string { return firstPrefix + strconv.Itoa(int(n)) }
+
+// firstCounts is that number per topic: what the commits say; 0, so that every
+// uncommitted partition is new, where others committed; and the count at start
+// where nothing is committed.
+func firstCounts(offsets []kafkawire.GroupOffset, initial map[string]int32) map[string]int32 {
+	out := map[string]int32{}
+	foreign := map[string]bool{}
+	for _, o := range offsets {
+		if o.Offset < 0 {
+			continue
+		}
+		n, ok := strings.CutPrefix(o.Metadata, firstPrefix)
+		count, err := strconv.ParseInt(n, 10, 32)
+		if !ok || err != nil {
+			foreign[o.Topic] = true
+			continue
+		}
+		if old, seen := out[o.Topic]; !seen || int32(count) < old {
+			out[o.Topic] = int32(count)
+		}
+	}
+	for topic, n := range initial {
+		if _, ok := out[topic]; !ok && !foreign[topic] {
+			out[topic] = n
+		}
+	}
+	return out
+}
