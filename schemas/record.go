@@ -52,6 +52,9 @@ type Request struct {
 	ModelName, ModelVersion string
 	// Deadline in Unix milliseconds, 0 for none.
 	Deadline int64
+	// Priority is what the request asks for (an Open Inference Protocol
+	// parameter), 0 when it does not ask.
+	Priority int64
 	// Codec is the codec that decoded this request; the result uses it too
 	// unless the configuration says otherwise.
 	Codec string
