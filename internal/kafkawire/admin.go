@@ -66,7 +66,7 @@ func (c *Client) controller(ctx context.Context) (*peer, error) {
 		return nil, err
 	}
 	if m.Controller < 0 {
-		return c.anyPeer(ctx, apiCreateTopics)
+		return c.anyPeer(ctx)
 	}
 	return c.peer(ctx, m.Controller, apiCreateTopics)
 }
@@ -132,7 +132,7 @@ const topicResource = 2
 // TopicConfig reads a topic's effective configuration: these keys, or all when
 // none is named. Sensitive values are "".
 func (c *Client) TopicConfig(ctx context.Context, topic string, keys ...string) (map[string]string, error) {
-	p, err := c.anyPeer(ctx, apiDescribeConfigs)
+	p, err := c.anyPeer(ctx)
 	if err != nil {
 		return nil, err
 	}

@@ -32,27 +32,26 @@ func realClient(t *testing.T, change ...func(*Config)) *Client {
 	return c
 }
 
-// produceBatch writes one batch and returns its base offset.
-func produceBatch(t *testing.T, c *Client, topic string, partition int32, w *BatchWriter, codec Codec) int64 {
+// produceBatch writes one batch that is not idempotent.
+func produceBatch(t *testing.T, c *Client, topic string, w *BatchWriter, codec Codec) {
 	t.Helper()
 	batch, err := w.Finish(codec, -1, -1, -1)
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := produceRaw(t, c, topic, partition, batch)
+	p := produceRaw(t, c, topic, batch)
 	if p.Err != ErrNone {
 		t.Fatalf("produce: %v %s", p.Err, p.Message)
 	}
-	return p.BaseOffset
 }
 
-func produceRaw(t *testing.T, c *Client, topic string, partition int32, batch []byte) ProducedPartition {
+func produceRaw(t *testing.T, c *Client, topic string, batch []byte) ProducedPartition {
 	t.Helper()
-	node, _, err := c.Leader(t.Context(), topic, partition)
+	node, _, err := c.Leader(t.Context(), topic, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
-	res, err := c.Produce(t.Context(), node, &ProduceRequest{Partitions: []ProducePartition{{topic, partition, [][]byte{batch}}}})
+	res, err := c.Produce(t.Context(), node, &ProduceRequest{Partitions: []ProducePartition{{topic, 0, [][]byte{batch}}}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -62,8 +61,9 @@ func produceRaw(t *testing.T, c *Client, topic string, partition int32, batch []
 	return res.Partitions[0]
 }
 
-// readAll fetches a partition up to its end and returns copies of its records.
-func readAll(t *testing.T, c *Client, topic string, partition int32, readCommitted bool) []WireRecord {
+// readAll fetches partition 0 up to its end and returns copies of its records.
+func readAll(t *testing.T, c *Client, topic string) []WireRecord {
+	const partition, readCommitted = 0, true
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 	defer cancel()
@@ -144,9 +144,9 @@ func TestRealBrokerReturnsWhatWasProduced(t *testing.T) {
 					want = append(want, v)
 					w.Append(time.Now().UnixMilli(), []byte("k"), []byte(v), []schemas.Header{{Key: "h", Value: nil}, {Key: "", Value: []byte{}}})
 				}
-				produceBatch(t, c, topic, 0, &w, codec)
+				produceBatch(t, c, topic, &w, codec)
 			}
-			got := readAll(t, c, topic, 0, true)
+			got := readAll(t, c, topic)
 			if len(got) != len(want) {
 				t.Fatalf("%d records, want %d", len(got), len(want))
 			}
@@ -241,20 +241,20 @@ func TestRealBrokerRepeatsAnIdempotentBatchWithoutADuplicate(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	first := produceRaw(t, c, topic, 0, batch)
-	again := produceRaw(t, c, topic, 0, batch)
+	first := produceRaw(t, c, topic, batch)
+	again := produceRaw(t, c, topic, batch)
 	if first.Err != ErrNone || again.Err != ErrNone || again.BaseOffset != first.BaseOffset {
 		t.Fatalf("first %+v, again %+v", first, again)
 	}
-	if got := readAll(t, c, topic, 0, true); len(got) != 1 {
+	if got := readAll(t, c, topic); len(got) != 1 {
 		t.Fatalf("%d records in the log", len(got))
 	}
 	batch, _ = w.Finish(CodecNone, pid, epoch, 5)
-	if gap := produceRaw(t, c, topic, 0, batch); gap.Err != ErrOutOfOrderSequence {
+	if gap := produceRaw(t, c, topic, batch); gap.Err != ErrOutOfOrderSequence {
 		t.Fatalf("gap: %+v", gap)
 	}
 	batch[atCRC]++
-	if bad := produceRaw(t, c, topic, 0, batch); bad.Err != ErrCorruptMessage {
+	if bad := produceRaw(t, c, topic, batch); bad.Err != ErrCorruptMessage {
 		t.Fatalf("wrong CRC: %+v", bad)
 	}
 }
@@ -339,7 +339,8 @@ func TestRealBrokerListsOffsetsAndConfigs(t *testing.T) {
 	if err := c.CreateTopics(ctx, []NewTopic{{topic, 1, 1, map[string]string{"message.timestamp.type": "LogAppendTime"}}}); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { kafkatest.Admin(t).DeleteTopic(context.Background(), topic) })
+	admin := kafkatest.Admin(t)
+	t.Cleanup(func() { _, _ = admin.DeleteTopic(context.Background(), topic) })
 	kafkatest.Eventually(t, 30*time.Second, "the new topic has a leader", func(ctx context.Context) bool {
 		_, _, err := c.Leader(ctx, topic, 0)
 		return err == nil
@@ -358,7 +359,7 @@ func TestRealBrokerListsOffsetsAndConfigs(t *testing.T) {
 	var w BatchWriter
 	w.Append(before-3_600_000, nil, []byte("a"), nil)
 	w.Append(before-3_500_000, nil, nil, nil)
-	produceBatch(t, c, topic, 0, &w, CodecNone)
+	produceBatch(t, c, topic, &w, CodecNone)
 	latest, _, _, err := c.ListOffsets(ctx, topic, 0, LatestOffset, true)
 	if err != nil || latest != 2 {
 		t.Fatalf("latest %d, %v", latest, err)
@@ -371,7 +372,7 @@ func TestRealBrokerListsOffsetsAndConfigs(t *testing.T) {
 	if err != nil || offset != 0 || ts < before {
 		t.Fatalf("by time %d %d, %v", offset, ts, err)
 	}
-	got := readAll(t, c, topic, 0, true)
+	got := readAll(t, c, topic)
 	if len(got) != 2 || got[0].Timestamp < before || got[0].Timestamp != got[1].Timestamp || got[1].Value != nil {
 		t.Fatalf("LogAppendTime: %+v", got)
 	}

@@ -128,18 +128,23 @@ func (e *handshakeError) Error() string { return e.err.Error() }
 
 func (e *handshakeError) Unwrap() error { return e.code }
 
-// refused notes the broker's refusal of a whole request and returns its code:
-// after UNSUPPORTED_VERSION the versions are asked for again.
-func (p *peer) refused(code ErrorCode) ErrorCode {
+// note makes the next request ask for the broker's versions again when it did
+// not know the version of this one.
+func (p *peer) note(code ErrorCode) {
 	if code == ErrUnsupportedVersion {
 		p.versions.Store(nil)
 	}
+}
+
+// refused notes the code of a whole request and returns it.
+func (p *peer) refused(code ErrorCode) ErrorCode {
+	p.note(code)
 	return code
 }
 
 // anyPeer is a broker that answered a metadata request, for calls that every
 // broker answers.
-func (c *Client) anyPeer(ctx context.Context, api apiKey) (*peer, error) {
+func (c *Client) anyPeer(ctx context.Context) (*peer, error) {
 	if list := c.view.addresses(); len(list) > 0 && !c.view.isDoubtful() {
 		b := list[rand.IntN(len(list))]
 		return c.peerAt(b.addr, b.node)

@@ -72,7 +72,7 @@ func (c *Client) findCoordinator(ctx context.Context, key coordinatorKey) (int32
 }
 
 func (c *Client) askCoordinator(ctx context.Context, key coordinatorKey) (int32, error) {
-	p, err := c.anyPeer(ctx, apiFindCoordinator)
+	p, err := c.anyPeer(ctx)
 	if err != nil {
 		return -1, err
 	}

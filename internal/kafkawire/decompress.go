@@ -96,7 +96,7 @@ func readBounded(dst []byte, r io.Reader, start, limit int) ([]byte, error) {
 		}
 		n, err := r.Read(dst[len(dst):min(cap(dst), limit)])
 		dst = dst[:len(dst)+n]
-		if err == io.EOF { //nolint:errorlint // io.Reader says io.EOF itself
+		if err == io.EOF {
 			return dst, nil
 		}
 		if err != nil {
@@ -113,7 +113,7 @@ func readEnd(dst []byte, r io.Reader) ([]byte, error) {
 		switch {
 		case n > 0:
 			return nil, ErrTooLarge
-		case err == io.EOF: //nolint:errorlint // io.Reader says io.EOF itself
+		case err == io.EOF:
 			return dst, nil
 		case err != nil:
 			return nil, err

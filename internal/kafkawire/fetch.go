@@ -89,7 +89,7 @@ func (c *Client) Fetch(ctx context.Context, node int32, req *FetchRequest) (*Fet
 	}
 	res.Buf = buf
 	res.Throttle = c.throttled(p, apiFetch, throttle)
-	p.refused(res.Err)
+	p.note(res.Err)
 	return res, nil
 }
 

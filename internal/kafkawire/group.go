@@ -76,7 +76,7 @@ func (c *Client) JoinGroup(ctx context.Context, node int32, req *JoinGroupReques
 		return nil, c.netError(ctx, p, apiJoinGroup, err)
 	}
 	c.throttled(p, apiJoinGroup, throttle)
-	p.refused(res.Err)
+	p.note(res.Err)
 	return res, nil
 }
 

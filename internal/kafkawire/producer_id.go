@@ -76,7 +76,7 @@ func (c *Client) initProducerID(ctx context.Context, txnID string, txnTimeout ti
 // producerPeer is the coordinator of a transactional id, or any broker.
 func (c *Client) producerPeer(ctx context.Context, txnID string) (*peer, error) {
 	if txnID == "" {
-		return c.anyPeer(ctx, apiInitProducerID)
+		return c.anyPeer(ctx)
 	}
 	node, err := c.findCoordinator(ctx, transactionKey(txnID))
 	if err != nil {

@@ -105,11 +105,11 @@ func (c *Client) versions(ctx context.Context, p *peer) (*BrokerVersions, error)
 	if v := p.versions.Load(); v != nil {
 		return v, nil
 	}
-	r, err := c.exchange(ctx, p, &request{api: apiVersions, encode: encodeApiVersions}, apis[apiVersions].max)
+	r, err := c.exchange(ctx, p, &request{api: apiVersions, encode: encodeAPIVersions}, apis[apiVersions].max)
 	if err != nil {
 		return nil, err
 	}
-	v, throttle, code, err := decodeApiVersions(r)
+	v, throttle, code, err := decodeAPIVersions(r)
 	if err == nil && code == ErrUnsupportedVersion {
 		err = &UnsupportedError{"ApiVersions", p.addr, 0, 2, 3, 3}
 		return nil, err
@@ -125,13 +125,13 @@ func (c *Client) versions(ctx context.Context, p *peer) (*BrokerVersions, error)
 	return v, nil
 }
 
-func encodeApiVersions(w *wireWriter) {
+func encodeAPIVersions(w *wireWriter) {
 	w.string(softwareName)
 	w.string(softwareVersion)
 	w.tags()
 }
 
-func decodeApiVersions(r *wireReader) (v *BrokerVersions, throttleMillis int32, code ErrorCode, err error) {
+func decodeAPIVersions(r *wireReader) (v *BrokerVersions, throttleMillis int32, code ErrorCode, err error) {
 	v = &BrokerVersions{APIs: map[int16]VersionRange{}, Features: map[string]int16{}}
 	code = ErrorCode(r.int16())
 	if code == ErrUnsupportedVersion {

@@ -20,7 +20,6 @@ const askInterval = 250 * time.Millisecond
 type view struct {
 	mu      sync.Mutex
 	cluster string
-	control int32
 	brokers map[int32]Broker
 	// doubtful: a request failed since the brokers were listed, one may have moved.
 	doubtful bool
@@ -43,19 +42,12 @@ func (v *view) init() {
 	v.brokers = map[int32]Broker{}
 	v.topics = map[string]*knownTopic{}
 	v.asks = map[string]*asked{}
-	v.control = -1
 }
 
 func (v *view) clusterID() string {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	return v.cluster
-}
-
-func (v *view) controller() int32 {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	return v.control
 }
 
 func (b Broker) addr() string { return net.JoinHostPort(b.Host, strconv.Itoa(int(b.Port))) }
@@ -111,7 +103,6 @@ func (v *view) feed(m *Metadata, from candidate) map[string]bool {
 	if m.ClusterID != "" {
 		v.cluster = m.ClusterID
 	}
-	v.control = m.Controller
 	brokers := make(map[int32]Broker, len(m.Brokers))
 	for _, b := range m.Brokers {
 		brokers[b.ID] = b
