@@ -76,6 +76,9 @@ type Config struct {
 	OnError    OnError
 	// ModelName, ModelVersion and Group name things in spans and metrics.
 	ModelName, ModelVersion, Group string
+	// Destination names the topic an outcome goes to, for its send span; nil
+	// leaves the name out. Called for recorded items only.
+	Destination func(it *Item) string
 }
 
 // Validate names every setting that cannot work.

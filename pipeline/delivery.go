@@ -66,8 +66,9 @@ func (p *Partition) pump(ctx context.Context) {
 		if len(p.chunk) == 0 {
 			break
 		}
+		pipe := p.pipe
 		p.mu.Unlock()
-		p.pipe.deliver(ctx, p.chunk)
+		pipe.deliver(ctx, p.chunk)
 		p.mu.Lock()
 	}
 	p.delivering = false

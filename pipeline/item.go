@@ -41,6 +41,7 @@ type Item struct {
 	Buffer Releaser
 
 	Req schemas.Request
+	// Res comes with no outputs, but may bring an earlier item's slice to append to.
 	Res schemas.Result
 	// Err makes the item a dead letter.
 	Err *schemas.Error

@@ -95,7 +95,7 @@ func (p *Partition) Track(it *Item, next int64) {
 	if p.ring.len() >= p.cfg.Ring {
 		panic("BUG: tracked more records than the ring has free")
 	}
-	p.ring.push(entry{offset: it.Offset, next: next, timestamp: it.Timestamp}, p.cfg.Ring)
+	p.ring.push(entry{offset: it.Offset, next: next, timestamp: it.Timestamp, fetchedAt: it.FetchedAt}, p.cfg.Ring)
 }
 
 // SkipTo says that the offsets below next, after those tracked, need no
@@ -151,6 +151,17 @@ func (p *Partition) Oldest() (offset, timestampMs int64, ok bool) {
 	}
 	e := p.ring.at(p.ring.commit)
 	return e.offset, e.timestamp, true
+}
+
+// oldestFetch is when the oldest record not yet settled was fetched.
+func (p *Partition) oldestFetch() (unixNano int64, ok bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.closed || p.ring.commit == p.ring.tail {
+		return 0, false
+	}
+	fetched := p.ring.at(p.ring.commit).fetchedAt
+	return fetched, fetched > 0
 }
 
 // settled ends a record's stay: durable ones let the position move over the

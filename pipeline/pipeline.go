@@ -3,11 +3,19 @@ package pipeline
 import (
 	"context"
 	"errors"
+	"fmt"
+	"io"
+	"sync"
+	"time"
 )
 
 // ErrDrainTimeout is Run's result when work was cut because the drain took
 // longer than DrainTimeout; what was cut is uncommitted and comes again.
 var ErrDrainTimeout = errors.New("drain timeout")
+
+// cutGrace is how long Run waits for a cut worker: a model ends within one of
+// its nodes, and a process that stops has little time left (I7).
+const cutGrace = time.Second
 
 // Pipeline carries items from a Source to a Sink. It runs once. Counts is safe
 // for concurrent use.
@@ -19,9 +27,14 @@ type Pipeline struct {
 	sink      Sink
 	tel       Telemetry
 	telemetry *stageTelemetry
+	tracing   *tracing // nil = off
 	counts    counters
 	slots     *slots
 	resume    *resumeQueue
+	batcher   *batcher
+	device    *deviceWatch
+	lanes     laneSet
+	stopping  chan struct{} // closed when a stop begins: nothing waits for a device any more
 }
 
 // New checks cfg and puts a pipeline together. A nil tel reports nowhere.
@@ -29,24 +42,103 @@ func New(cfg Config, src Source, codec Codec, model Model, sink Sink, tel *Telem
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
-	t := tel.withDefaults()
 	p := &Pipeline{
-		cfg: cfg.withDefaults(), source: src, codec: codec, model: model, sink: sink, tel: t,
-		slots: newSlots(cfg.MaxInFlight), resume: newResumeQueue(),
+		cfg: cfg.withDefaults(), source: src, codec: codec, model: model, sink: sink, tel: tel.withDefaults(),
+		slots: newSlots(cfg.MaxInFlight), resume: newResumeQueue(), stopping: make(chan struct{}),
 	}
+	p.batcher = newBatcher(p.cfg, model.Signature())
+	p.device = newDeviceWatch(&p.tel)
 	p.telemetry = newStageTelemetry(p)
+	p.tracing = newTracing(p.cfg, p.tel.Tracer)
 	return p, nil
 }
 
 // Run carries items until ctx is done or the source is exhausted.
-func (p *Pipeline) Run(ctx context.Context) error { return errors.New("not there yet") }
+//
+// When ctx ends it stops in the order of I7: no more receiving, what no worker
+// has begun is dropped, running batches finish, the contiguous prefix of each
+// partition is delivered, the sink is flushed; then it returns nil. After
+// DrainTimeout the work is cut and it returns ErrDrainTimeout. An exhausted
+// source (io.EOF) is carried to the end. An error of the source stops the
+// pipeline as the end of ctx does and is returned.
+func (p *Pipeline) Run(ctx context.Context) error {
+	workCtx, cut := context.WithCancelCause(context.WithoutCancel(ctx))
+	defer cut(nil)
+	chunks := make(chan *chunk, 1)
+	finished := make(chan error, 1)
+	// Ends when chunks is closed and everything received has its outcome, or
+	// when the work is cut.
+	go func() { finished <- p.work(workCtx, chunks) }()
 
-func (p *Pipeline) deliver(ctx context.Context, items []*Item) { p.sink.Send(ctx, items) }
-func (it *Item) stops() bool                                   { return false }
-func stopError(it *Item) error                                 { return it.Err }
+	err := p.receive(ctx, chunks)
+	close(chunks)
+	if errors.Is(err, io.EOF) {
+		select {
+		case err = <-finished:
+			return err
+		case <-ctx.Done():
+			err = nil
+		}
+	}
+	return errors.Join(err, p.stop(finished, cut))
+}
 
-type itemTrace struct{}
-type stageTelemetry struct{}
+// stop drains within DrainTimeout and cuts the work after it (I7).
+func (p *Pipeline) stop(finished <-chan error, cut context.CancelCauseFunc) error {
+	close(p.stopping)
+	p.lanes.each((*Partition).Drain)
+	p.tel.Logger.Info("draining", "in_flight", p.slots.used.Load(), "timeout", p.cfg.DrainTimeout)
+	timer := time.NewTimer(p.cfg.DrainTimeout)
+	defer timer.Stop()
+	select {
+	case err := <-finished:
+		return err
+	case <-timer.C:
+	}
+	p.lanes.each(func(lane *Partition) { lane.close() })
+	cut(ErrDrainTimeout)
+	timer.Reset(cutGrace)
+	select {
+	case <-finished:
+	case <-timer.C: // a model that does not return; the process ends without it
+	}
+	return fmt.Errorf("%w: %d items still in flight after %s, they come again", ErrDrainTimeout, p.slots.used.Load(), p.cfg.DrainTimeout)
+}
 
-func newStageTelemetry(*Pipeline) *stageTelemetry         { return &stageTelemetry{} }
-func (s *stageTelemetry) settled(it *Item, o Outcome) {}
+// work runs the stages after receive until chunks is closed and all is settled.
+func (p *Pipeline) work(ctx context.Context, chunks <-chan *chunk) error {
+	var decoders, workers, resuming sync.WaitGroup
+	delivered := make(chan struct{})
+	resuming.Go(func() { p.resume.run(ctx, delivered) }) // ends with delivered
+	for range p.cfg.Decoders {
+		decoders.Go(func() { p.decodeAll(ctx, chunks) }) // ends with chunks
+	}
+	for range p.cfg.Workers {
+		workers.Go(func() { newWorker(p).run(ctx) }) // ends with the batcher
+	}
+	decoders.Wait()
+	p.batcher.close()
+	workers.Wait()
+	err := p.flush(ctx)
+	close(delivered)
+	resuming.Wait()
+	p.telemetry.flush()
+	return errors.Join(err, p.Counts().check())
+}
+
+// flush waits until nothing is in flight. A flush ends with what was sent before
+// it; outcomes that a full gate held back are sent, and flushed, after it.
+func (p *Pipeline) flush(ctx context.Context) error {
+	for {
+		if err := p.sink.Flush(ctx); err != nil && ctx.Err() == nil {
+			p.tel.Logger.Warn("flush the sink", "error", err)
+		}
+		before := p.slots.used.Load()
+		if before == 0 {
+			return nil
+		}
+		if err := p.slots.until(ctx, func(used int64) bool { return used < before }); err != nil {
+			return err
+		}
+	}
+}

@@ -14,6 +14,7 @@ const (
 // entry is one tracked record.
 type entry struct {
 	offset, next, timestamp int64
+	fetchedAt               int64
 	item                    *Item // only while held
 	state                   entryState
 	gated                   bool // counted by the gate until it is committed

@@ -1,0 +1,167 @@
+package pipeline
+
+import (
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/sluice-ml/sluice/schemas"
+)
+
+// batcher gathers decoded items into batches. While all workers are busy batches
+// grow; an idle worker takes the oldest that may leave. It has no goroutine of its
+// own: adding wakes one waiting worker, which wakes the next when more is left.
+// Its memory is bounded by the slots. Safe for concurrent use.
+type batcher struct {
+	maxRows  int
+	maxDelay time.Duration
+	sig      *schemas.Signature
+	estimate atomic.Int64  // running mean of a run's nanoseconds
+	wake     chan struct{} // size 1: a signal
+
+	mu        sync.Mutex
+	open      batchList             // may still grow, oldest first item first
+	full      batchList             // may not, first filled first
+	growing   map[uint64]*openBatch // by shape key, one per shape
+	deadlines int                   // open batches with a deadline
+	closed    bool
+}
+
+func newBatcher(cfg Config, sig *schemas.Signature) *batcher {
+	b := &batcher{
+		maxRows: cfg.MaxRows, maxDelay: cfg.MaxDelay, sig: sig,
+		wake: make(chan struct{}, 1), growing: map[uint64]*openBatch{},
+	}
+	if sig.FixedRows > 0 {
+		b.maxRows = min(b.maxRows, sig.FixedRows)
+	}
+	return b
+}
+
+// add places decoded items. It never waits.
+func (b *batcher) add(items []*Item, at int64) {
+	if len(items) == 0 {
+		return
+	}
+	b.mu.Lock()
+	for _, it := range items {
+		b.place(it, at)
+	}
+	b.mu.Unlock()
+	b.signal()
+}
+
+// place puts an item into the growing batch of its shape. An item with more rows
+// than a batch may have becomes a batch of its own. mu is held.
+func (b *batcher) place(it *Item, at int64) {
+	if b.sig.Alone || it.Req.Rows >= b.maxRows {
+		alone := newOpenBatch(at)
+		alone.append(it)
+		alone.readyAt = at
+		b.full.push(alone)
+		return
+	}
+	key := b.keyOf(it)
+	batch := b.growing[key]
+	if batch != nil && batch.Rows+it.Req.Rows > b.maxRows {
+		b.fill(batch, at)
+		batch = nil
+	}
+	if batch == nil {
+		batch = newOpenBatch(at)
+		batch.key = key
+		b.growing[key] = batch
+		b.open.push(batch)
+	}
+	if it.Req.Deadline > 0 && batch.deadline == 0 {
+		b.deadlines++
+	}
+	batch.append(it)
+	if batch.Rows == b.maxRows {
+		b.fill(batch, at)
+	}
+}
+
+// fill moves a growing batch to the full ones; mu is held.
+func (b *batcher) fill(batch *openBatch, at int64) {
+	b.detach(batch)
+	batch.readyAt = at
+	b.full.push(batch)
+}
+
+// detach ends a batch's growth; mu is held.
+func (b *batcher) detach(batch *openBatch) {
+	b.open.remove(batch)
+	delete(b.growing, batch.key)
+	if batch.deadline > 0 {
+		b.deadlines--
+	}
+}
+
+// keyOf is the item's shape key, moved on while another shape sits there (two
+// shapes with one hash never share a batch). mu is held.
+func (b *batcher) keyOf(it *Item) uint64 {
+	if !b.sig.Varying {
+		return 0
+	}
+	key := shapeKey(b.sig, it)
+	for b.growing[key] != nil && !sameShape(b.sig, b.growing[key].Items[0], it) {
+		key++
+	}
+	return key
+}
+
+// take returns the next batch, waiting until one may leave; nil when the batcher
+// is closed and empty. The timer is the caller's, for this call.
+func (b *batcher) take(timer *time.Timer) *openBatch {
+	for {
+		b.mu.Lock()
+		batch, wait := b.pick(now())
+		more := b.open.head != nil || b.full.head != nil
+		closed := b.closed
+		b.mu.Unlock()
+		if batch != nil {
+			if more || closed {
+				b.signal()
+			}
+			return batch
+		}
+		if closed {
+			b.signal() // the other workers
+			return nil
+		}
+		if wait > 0 {
+			timer.Reset(wait)
+		}
+		select {
+		case <-b.wake:
+		case <-timer.C:
+		}
+		timer.Stop()
+	}
+}
+
+// close lets everything leave at once and then ends the workers.
+func (b *batcher) close() {
+	b.mu.Lock()
+	b.closed = true
+	b.mu.Unlock()
+	b.signal()
+}
+
+func (b *batcher) signal() {
+	select {
+	case b.wake <- struct{}{}:
+	default:
+	}
+}
+
+// ran feeds the estimate of a run's time, which decides when a deadline presses.
+func (b *batcher) ran(nanos int64) {
+	old := b.estimate.Load()
+	if old == 0 {
+		b.estimate.Store(nanos)
+		return
+	}
+	b.estimate.Store(old + (nanos-old)/8) // the last eight runs or so
+}

@@ -1,0 +1,140 @@
+package pipeline
+
+import (
+	"context"
+	"time"
+
+	"github.com/sluice-ml/sluice/schemas"
+)
+
+// encodeChunk is how many outcomes are encoded before they are delivered, so that
+// the first of a large batch do not wait for the last; a guess.
+const encodeChunk = 64
+
+// worker runs one batch at a time. Its fields belong to its goroutine.
+type worker struct {
+	p       *Pipeline
+	timer   *time.Timer // for the batcher
+	batch   Batch       // what the model sees
+	done    []*Item
+	scratch []*Item
+	guilty  int // rows of this batch that failed alone
+}
+
+func newWorker(p *Pipeline) *worker {
+	w := &worker{p: p, timer: time.NewTimer(time.Hour)}
+	w.timer.Stop()
+	return w
+}
+
+// run works until the batcher is closed and empty.
+func (w *worker) run(ctx context.Context) {
+	for b := w.p.batcher.take(w.timer); b != nil; b = w.p.batcher.take(w.timer) {
+		w.process(ctx, b)
+		b.recycle()
+	}
+}
+
+// process runs a batch, encodes its results and delivers them.
+func (w *worker) process(ctx context.Context, b *openBatch) {
+	items := w.begin(ctx, b)
+	if len(items) == 0 {
+		return
+	}
+	started := now()
+	for _, it := range items {
+		it.state.readyAt, it.state.inferAt = b.readyAt, started
+	}
+	err := w.infer(ctx, items, b.Reason)
+	ended := now()
+	if err != nil { // the work was cut, or a stop met a broken device
+		for _, it := range items {
+			it.abandon()
+		}
+		return
+	}
+	w.p.batcher.ran(ended - started)
+	w.p.telemetry.batch(b.Reason, rowsOf(items))
+	for _, it := range items {
+		it.state.inferredAt = ended
+	}
+	w.p.tracing.batch(items, b.Reason)
+	for len(items) > 0 {
+		n := min(encodeChunk, len(items))
+		w.encode(items[:n])
+		w.done = append(w.done[:0], items[:n]...)
+		w.scratch = finishAll(ctx, w.done, w.scratch)
+		items = items[n:]
+	}
+}
+
+// begin marks the batch's items as begun and drops those that may not be; items
+// whose deadline passed in the queue end here.
+func (w *worker) begin(ctx context.Context, b *openBatch) []*Item {
+	for rest := b.Items; len(rest) > 0; {
+		n := 1
+		for n < len(rest) && rest[n].state.lane == rest[0].state.lane {
+			n++
+		}
+		rest[0].state.lane.begin(rest[:n])
+		rest = rest[n:]
+	}
+	at, keep := now(), b.Items[:0]
+	w.done = w.done[:0]
+	for _, it := range b.Items {
+		switch {
+		case it.state.dropped:
+			it.abandon()
+		case it.expired(at):
+			w.p.expire(it, schemas.StageInfer)
+			w.done = append(w.done, it)
+		default:
+			keep = append(keep, it)
+		}
+	}
+	w.scratch = finishAll(ctx, w.done, w.scratch)
+	return keep
+}
+
+func (w *worker) encode(items []*Item) {
+	for _, it := range items {
+		if it.Err != nil {
+			it.state.outcome = DeadLettered
+			continue
+		}
+		it.state.outcome = Predicted
+		if err := w.p.encodeResult(it); err != nil {
+			it.fail(err)
+		}
+	}
+	at := now()
+	for _, it := range items {
+		it.state.encodedAt = at
+	}
+}
+
+// encodeResult calls the codec; its panic is the item's fault.
+func (p *Pipeline) encodeResult(it *Item) (err *schemas.Error) {
+	defer func() {
+		if v := recover(); v != nil {
+			err = p.panicked(v, schemas.StageEncode)
+		}
+	}()
+	out, contentType, eerr := p.codec.Encode(it.Output[:0], &it.Record, &it.Req, &it.Res)
+	if eerr != nil {
+		return itemError(eerr, schemas.EncodeFailed, schemas.StageEncode)
+	}
+	it.Output, it.ContentType = out, contentType
+	if p.cfg.Budget != nil {
+		it.state.outputBytes = int64(len(out))
+		p.cfg.Budget.Add(it.state.outputBytes) // I4: given back by end
+	}
+	return nil
+}
+
+func rowsOf(items []*Item) (rows int) {
+	for _, it := range items {
+		rows += it.Req.Rows
+	}
+	return rows
+}
