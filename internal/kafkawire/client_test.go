@@ -1,0 +1,457 @@
+package kafkawire
+
+import (
+	"context"
+	"errors"
+	"io"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kmsg"
+	"github.com/twmb/franz-go/pkg/kversion"
+)
+
+// inVirtualTime runs a test with a cluster of two brokers and one topic "t" of
+// one partition, all in one bubble: the bubble's end also shows that Close
+// leaves no goroutine behind.
+func inVirtualTime(t *testing.T, f func(t *testing.T, cluster *kfake.Cluster, c *Client), opts ...kfake.Opt) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		var network kfake.VirtualNetwork
+		cluster, err := kfake.NewCluster(append([]kfake.Opt{
+			kfake.NumBrokers(2), kfake.Ports(19001, 19002), kfake.ListenFn(network.Listen), kfake.SeedTopics(1, "t"),
+		}, opts...)...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer cluster.Close()
+		c, err := NewClient(Config{Brokers: cluster.ListenAddrs(), Dial: network.DialContext})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		f(t, cluster, c)
+	})
+}
+
+func leaderOf(t *testing.T, c *Client) int32 {
+	t.Helper()
+	node, _, err := c.Leader(t.Context(), "t", 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return node
+}
+
+func fetchOnce(ctx context.Context, c *Client, node int32) (*FetchResponse, error) {
+	return c.Fetch(ctx, node, &FetchRequest{
+		MaxWait: time.Second, MinBytes: 1, MaxBytes: 1 << 20,
+		Partitions: []FetchPartition{{Topic: "t", LeaderEpoch: -1, MaxBytes: 1 << 20}},
+	})
+}
+
+func produceOne(ctx context.Context, t *testing.T, c *Client, node int32) ErrorCode {
+	t.Helper()
+	batch := oneBatch(t, 0)
+	res, err := c.Produce(ctx, node, &ProduceRequest{Partitions: []ProducePartition{{"t", 0, [][]byte{batch}}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return res.Partitions[0].Err
+}
+
+func TestALeaderThatMovedIsFollowed(t *testing.T) {
+	t.Parallel()
+	inVirtualTime(t, func(t *testing.T, cluster *kfake.Cluster, c *Client) {
+		old := leaderOf(t, c)
+		if err := cluster.MoveTopicPartition("t", 0, 1-old); err != nil {
+			t.Fatal(err)
+		}
+		if got := leaderOf(t, c); got != old {
+			t.Fatalf("the cache is not used: %d", got)
+		}
+		if code := produceOne(t.Context(), t, c, old); code != ErrNotLeader {
+			t.Fatalf("produce at the old leader: %v", code)
+		}
+		c.Forget("t")
+		if got := leaderOf(t, c); got == old {
+			t.Fatal("still the old leader")
+		}
+		if code := produceOne(t.Context(), t, c, 1-old); code != ErrNone {
+			t.Fatalf("produce at the new leader: %v", code)
+		}
+	})
+}
+
+func TestForgettingALeaderAsksAtMostEvery250ms(t *testing.T) {
+	t.Parallel()
+	inVirtualTime(t, func(t *testing.T, cluster *kfake.Cluster, c *Client) {
+		var asks atomic.Int32
+		cluster.ControlKey(int16(apiMetadata), func(r kmsg.Request) (kmsg.Response, error, bool) {
+			cluster.KeepControl()
+			if len(r.(*kmsg.MetadataRequest).Topics) > 0 {
+				asks.Add(1)
+			}
+			return nil, nil, false
+		})
+		start := time.Now()
+		for range 5 {
+			c.Forget("t")
+			leaderOf(t, c)
+		}
+		if n := asks.Load(); n != 5 {
+			t.Fatalf("%d asks", n)
+		}
+		if d := time.Since(start); d < 4*askInterval {
+			t.Fatalf("5 asks in %v", d)
+		}
+	})
+}
+
+func TestCallersWhoWaitForTheSameTopicShareOneAsk(t *testing.T) {
+	t.Parallel()
+	inVirtualTime(t, func(t *testing.T, cluster *kfake.Cluster, c *Client) {
+		var asks atomic.Int32
+		cluster.ControlKey(int16(apiMetadata), func(r kmsg.Request) (kmsg.Response, error, bool) {
+			cluster.KeepControl()
+			if len(r.(*kmsg.MetadataRequest).Topics) > 0 {
+				asks.Add(1)
+			}
+			return nil, nil, false
+		})
+		done := make(chan error, 50)
+		for range cap(done) {
+			go func() {
+				_, _, err := c.Leader(t.Context(), "t", 0)
+				done <- err
+			}()
+		}
+		for range cap(done) {
+			if err := <-done; err != nil {
+				t.Fatal(err)
+			}
+		}
+		if n := asks.Load(); n != 1 {
+			t.Fatalf("%d asks", n)
+		}
+	})
+}
+
+func TestAThrottledFetchWaitsAndAHeartbeatDoesNot(t *testing.T) {
+	t.Parallel()
+	inVirtualTime(t, func(t *testing.T, cluster *kfake.Cluster, c *Client) {
+		node := leaderOf(t, c)
+		cluster.ControlKey(int16(apiFetch), func(r kmsg.Request) (kmsg.Response, error, bool) {
+			res := r.ResponseKind().(*kmsg.FetchResponse)
+			res.ThrottleMillis = 20_000 // longer than the request's own timeout
+			return res, nil, true
+		})
+		res, err := fetchOnce(t.Context(), c, node)
+		if err != nil || res.Throttle != 20*time.Second {
+			t.Fatalf("%+v, %v", res, err)
+		}
+		start := time.Now()
+		if err := c.Heartbeat(t.Context(), node, "g", 1, "m", ""); errors.As(err, new(*NetError)) {
+			t.Fatal(err)
+		}
+		if d := time.Since(start); d > time.Second {
+			t.Fatalf("the heartbeat waited %v", d)
+		}
+		if _, err := fetchOnce(t.Context(), c, node); err != nil {
+			t.Fatal(err)
+		}
+		if d := time.Since(start); d < 20*time.Second {
+			t.Fatalf("the next fetch went out after %v", d)
+		}
+	})
+}
+
+// silent makes the cluster read requests of an API and never answer.
+func silent(cluster *kfake.Cluster, api apiKey) {
+	cluster.ControlKey(int16(api), func(kmsg.Request) (kmsg.Response, error, bool) { return nil, nil, true })
+}
+
+func TestASilentBrokerEndsAtTheDeadline(t *testing.T) {
+	t.Parallel()
+	inVirtualTime(t, func(t *testing.T, cluster *kfake.Cluster, c *Client) {
+		node := leaderOf(t, c)
+		silent(cluster, apiFetch)
+		start := time.Now()
+		_, err := fetchOnce(context.WithoutCancel(t.Context()), c, node)
+		var cut *NetError
+		if !errors.As(err, &cut) || !errors.Is(err, context.DeadlineExceeded) || cut.Node != node || cut.API != "Fetch" {
+			t.Fatalf("error %v", err)
+		}
+		if d := time.Since(start); d != defaultRequestTimeout+time.Second {
+			t.Fatalf("after %v", d)
+		}
+		produceOne(t.Context(), t, c, node)
+		if res, err := fetchOnce(t.Context(), c, node); err != nil || len(res.Partitions) != 1 {
+			t.Fatalf("the next fetch: %+v, %v", res, err)
+		}
+	})
+}
+
+func TestASilentBrokerDoesNotHideTheOthersMetadata(t *testing.T) {
+	t.Parallel()
+	inVirtualTime(t, func(t *testing.T, cluster *kfake.Cluster, c *Client) {
+		for _, whose := range []string{"the pool's own first request", "ours"} {
+			silent(cluster, apiMetadata)
+			start := time.Now()
+			if _, err := c.Metadata(t.Context(), "t"); err != nil {
+				t.Fatalf("%s: %v", whose, err)
+			}
+			if d := time.Since(start); d > metadataAttempt+time.Second {
+				t.Fatalf("%s: after %v", whose, d)
+			}
+		}
+	})
+}
+
+func TestACancelledCallReturnsAtOnceAndLeavesItsMemoryAlone(t *testing.T) {
+	t.Parallel()
+	inVirtualTime(t, func(t *testing.T, cluster *kfake.Cluster, c *Client) {
+		node := leaderOf(t, c)
+		silent(cluster, apiFetch)
+		ctx, cancel := context.WithCancel(t.Context())
+		time.AfterFunc(time.Second, cancel)
+		start := time.Now()
+		_, err := fetchOnce(ctx, c, node)
+		if !errors.Is(err, context.Canceled) || errors.As(err, new(*NetError)) {
+			t.Fatalf("error %v", err)
+		}
+		if d := time.Since(start); d != time.Second {
+			t.Fatalf("after %v", d)
+		}
+	})
+}
+
+func TestACutConnectionIsANetErrorAndTheNextCallWorks(t *testing.T) {
+	t.Parallel()
+	inVirtualTime(t, func(t *testing.T, cluster *kfake.Cluster, c *Client) {
+		node := leaderOf(t, c)
+		cluster.ControlKey(int16(apiFetch), func(kmsg.Request) (kmsg.Response, error, bool) {
+			return nil, errors.New("cut"), true
+		})
+		_, err := fetchOnce(t.Context(), c, node)
+		if !errors.As(err, new(*NetError)) || !errors.Is(err, io.EOF) {
+			t.Fatalf("error %v", err)
+		}
+		if _, err := fetchOnce(t.Context(), c, node); err != nil {
+			t.Fatal(err)
+		}
+	})
+}
+
+func TestABrokerThatJoinsLaterIsFound(t *testing.T) {
+	t.Parallel()
+	inVirtualTime(t, func(t *testing.T, cluster *kfake.Cluster, c *Client) {
+		leaderOf(t, c)
+		node, _, err := cluster.AddNode(7, 19007)
+		if err != nil {
+			t.Fatal(err)
+		}
+		start := time.Now()
+		if _, err := c.ApiVersions(t.Context(), node); err != nil {
+			t.Fatal(err)
+		}
+		if d := time.Since(start); d > time.Second {
+			t.Fatalf("found after %v", d)
+		}
+	})
+}
+
+func TestABrokerThatLeftIsANetErrorAndItsPartitionsAreFoundElsewhere(t *testing.T) {
+	t.Parallel()
+	inVirtualTime(t, func(t *testing.T, cluster *kfake.Cluster, c *Client) {
+		node := leaderOf(t, c)
+		if _, err := fetchOnce(t.Context(), c, node); err != nil {
+			t.Fatal(err)
+		}
+		if err := cluster.RemoveNode(node); err != nil {
+			t.Fatal(err)
+		}
+		cluster.ControlKey(int16(apiFetch), func(kmsg.Request) (kmsg.Response, error, bool) { // open connections live on in kfake
+			return nil, errors.New("cut"), true
+		})
+		start := time.Now()
+		var err error
+		for range 3 {
+			_, err = fetchOnce(t.Context(), c, node)
+		}
+		if !errors.As(err, new(*NetError)) || !errors.Is(err, ErrNoBroker) {
+			t.Fatalf("error %v", err)
+		}
+		c.Forget("t")
+		if got := leaderOf(t, c); got == node {
+			t.Fatal("the broker that left still leads")
+		}
+		if d := time.Since(start); d > 2*time.Second {
+			t.Fatalf("after %v", d)
+		}
+	})
+}
+
+func TestAnUnreachableBootstrapAddressIsPassedOver(t *testing.T) {
+	t.Parallel()
+	inVirtualTime(t, func(t *testing.T, _ *kfake.Cluster, c *Client) {
+		other, err := NewClient(Config{Brokers: append([]string{"localhost:1"}, c.cfg.Brokers...), Dial: c.cfg.Dial})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer other.Close()
+		if _, err := other.ClusterID(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		nobody, _ := NewClient(Config{Brokers: []string{"localhost:1"}, Dial: c.cfg.Dial})
+		defer nobody.Close()
+		_, err = nobody.ClusterID(t.Context())
+		if !errors.As(err, new(*NetError)) || !strings.Contains(err.Error(), "localhost:1") {
+			t.Fatalf("error %v", err)
+		}
+	})
+}
+
+func TestAProducerIDIsAskedForUntilTheCoordinatorHasLoaded(t *testing.T) {
+	t.Parallel()
+	inVirtualTime(t, func(t *testing.T, cluster *kfake.Cluster, c *Client) {
+		for _, code := range []int16{int16(ErrCoordinatorLoading), int16(ErrNotCoordinator), int16(ErrConcurrentTransactions)} {
+			cluster.ControlKey(int16(apiInitProducerID), func(r kmsg.Request) (kmsg.Response, error, bool) {
+				res := r.ResponseKind().(*kmsg.InitProducerIDResponse)
+				res.ErrorCode, res.ProducerID, res.ProducerEpoch = code, -1, -1
+				return res, nil, true
+			})
+		}
+		pid, epoch, err := c.InitProducerID(t.Context(), "tx", time.Minute, NoProducerID, NoProducerEpoch)
+		if err != nil || pid < 0 || epoch < 0 {
+			t.Fatal(pid, epoch, err)
+		}
+	})
+}
+
+func TestAProducerIDOfMinusOneIsRefused(t *testing.T) {
+	t.Parallel()
+	inVirtualTime(t, func(t *testing.T, cluster *kfake.Cluster, c *Client) {
+		cluster.ControlKey(int16(apiInitProducerID), func(r kmsg.Request) (kmsg.Response, error, bool) {
+			res := r.ResponseKind().(*kmsg.InitProducerIDResponse)
+			res.ProducerID = -1
+			return res, nil, true
+		})
+		if _, _, err := c.InitProducerID(t.Context(), "", 0, NoProducerID, NoProducerEpoch); !errors.Is(err, ErrMalformed) {
+			t.Fatalf("error %v", err)
+		}
+	})
+}
+
+func TestACoordinatorIsAskedForAgainAndThenCached(t *testing.T) {
+	t.Parallel()
+	inVirtualTime(t, func(t *testing.T, cluster *kfake.Cluster, c *Client) {
+		var asks atomic.Int32
+		cluster.ControlKey(int16(apiFindCoordinator), func(r kmsg.Request) (kmsg.Response, error, bool) {
+			cluster.KeepControl()
+			if asks.Add(1) > 2 {
+				return nil, nil, false
+			}
+			res := r.ResponseKind().(*kmsg.FindCoordinatorResponse)
+			res.ErrorCode, res.NodeID = int16(ErrCoordinatorNotAvailable), -1
+			return res, nil, true
+		})
+		for range 3 {
+			if node, err := c.FindCoordinator(t.Context(), "g"); err != nil || node != cluster.CoordinatorFor("g") {
+				t.Fatal(node, err)
+			}
+		}
+		if n := asks.Load(); n != 3 {
+			t.Fatalf("%d asks", n)
+		}
+		c.ForgetCoordinator("g")
+		if _, err := c.FindCoordinator(t.Context(), "g"); err != nil || asks.Load() != 4 {
+			t.Fatalf("%d asks after forgetting, %v", asks.Load(), err)
+		}
+	})
+}
+
+func TestARecreatedTopicIsNoticedByItsID(t *testing.T) {
+	t.Parallel()
+	inVirtualTime(t, func(t *testing.T, cluster *kfake.Cluster, c *Client) {
+		m, err := c.Metadata(t.Context(), "t")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := errors.Join(cluster.DeleteTopic("t"), cluster.CreateTopic("t", 1, nil)); err != nil {
+			t.Fatal(err)
+		}
+		c.Forget("t")
+		res, err := c.Fetch(t.Context(), leaderOf(t, c), &FetchRequest{MinBytes: 1, MaxBytes: 1 << 20, Partitions: []FetchPartition{
+			{Topic: "t", TopicID: m.Topic("t").ID, LeaderEpoch: -1, MaxBytes: 1 << 20},
+		}})
+		if err != nil || res.Err != ErrUnknownTopicID && res.Partitions[0].Err != ErrUnknownTopicID {
+			t.Fatalf("%+v, %v", res, err)
+		}
+	})
+}
+
+func TestAnOldBrokerIsNamedWithWhatItOffers(t *testing.T) {
+	t.Parallel()
+	inVirtualTime(t, func(t *testing.T, _ *kfake.Cluster, c *Client) {
+		node := leaderOf(t, c)
+		_, err := fetchOnce(t.Context(), c, node)
+		var old *UnsupportedError
+		if !errors.Is(err, ErrUnsupportedVersion) || !errors.As(err, &old) || old.API != "Fetch" || old.BrokerMax != 11 {
+			t.Fatalf("error %v", err)
+		}
+	}, kfake.MaxVersions(kversion.V2_4_0()))
+}
+
+func TestACommitByAnOldGenerationIsRefusedByPartition(t *testing.T) {
+	t.Parallel()
+	inVirtualTime(t, func(t *testing.T, _ *kfake.Cluster, c *Client) {
+		node, err := c.FindCoordinator(t.Context(), "g")
+		if err != nil {
+			t.Fatal(err)
+		}
+		offsets := []GroupOffset{{Topic: "t", Offset: 3, LeaderEpoch: -1}}
+		got, err := c.OffsetCommit(t.Context(), node, &OffsetCommitRequest{Group: "g", Generation: -1, Offsets: offsets})
+		if err != nil || got[0].Err != ErrNone {
+			t.Fatalf("%+v, %v", got, err)
+		}
+		got, err = c.OffsetCommit(t.Context(), node, &OffsetCommitRequest{Group: "g", Generation: 5, MemberID: "m", Offsets: offsets})
+		if err != nil || got[0].Err == ErrNone {
+			t.Fatalf("%+v, %v", got, err)
+		}
+		back, err := c.OffsetFetch(t.Context(), "g", map[string][]int32{"t": {0}}, true)
+		if err != nil || back[0].Offset != 3 {
+			t.Fatalf("%+v, %v", back, err)
+		}
+	})
+}
+
+func TestBrokerAddressesAreChecked(t *testing.T) {
+	t.Parallel()
+	for _, bad := range [][]string{nil, {""}, {"host"}, {"a:1,b:2"}, {"host:0"}, {"host:70000"}, {":9092"}, {"a:1", "host:x"}} {
+		if c, err := NewClient(Config{Brokers: bad}); err == nil || c != nil {
+			t.Errorf("%q is accepted", bad)
+		}
+	}
+	for _, good := range []string{"host:9092", "127.0.0.1:1", "[::1]:9092"} {
+		if _, err := NewClient(Config{Brokers: []string{good}}); err != nil {
+			t.Errorf("%q: %v", good, err)
+		}
+	}
+}
+
+func TestAClosedClientSaysSo(t *testing.T) {
+	t.Parallel()
+	c, err := NewClient(Config{Brokers: []string{"localhost:1"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.Close()
+	if _, err := c.Metadata(t.Context()); !errors.Is(err, ErrClosed) {
+		t.Fatalf("error %v", err)
+	}
+}
