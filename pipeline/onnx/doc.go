@@ -1,0 +1,21 @@
+// Package onnx is pipeline.Model on ONNX Runtime: the only package that knows
+// the runtime.
+//
+// Where to look:
+//
+//	library.go        finds and loads the runtime's shared library
+//	repository.go     finds the model's file; modelconfig.go reads config.pbtxt
+//	digest.go         SHA-256 of the file
+//	modelfile.go      reads names from the file that the runtime does not tell
+//	signature.go      inputs, outputs and which axis counts rows
+//	probe.go          may rows share a batch? trials.go makes the rows for it
+//	device.go         cpu, cuda, auto; elf.go names a missing library
+//	session.go        one session for each device
+//	worker_buffers.go one worker's memory; tensor_buffer.go one tensor of it
+//	run.go            rows in, run, rows out; outputs.go splits
+//	load.go           puts it together; inspect.go tells about it
+//
+// Every tensor the runtime works on lies in memory outside Go's heap, because
+// the runtime keeps pointers to it between calls, which cgo forbids for Go
+// memory.
+package onnx
