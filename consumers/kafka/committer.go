@@ -29,7 +29,7 @@ func (g *generation) commitLoop(ctx context.Context) {
 			continue
 		}
 		if err := g.commitOnce(ctx); err != nil && ctx.Err() == nil {
-			s.once.warn("commit", err, "generation", g.id)
+			s.once.warn("commit failed, retrying", err, "generation", g.id)
 			if lostMembership(err) {
 				g.out(err)
 			}
@@ -145,7 +145,7 @@ func (g *generation) committed(i int, r *kafkawire.GroupOffset) error {
 		// The topic is gone, and with it whatever a crash could repeat: let
 		// delivery go on. It is tried again, in case the topic is not gone.
 		lane.Committed(r.Offset)
-		g.s.once.warn("commit", r.Err, "topic", p.topic, "partition", p.id)
+		g.s.once.warn("commit failed, retrying", r.Err, "topic", p.topic, "partition", p.id)
 		return nil
 	default:
 		return r.Err

@@ -228,7 +228,7 @@ func (f *fetcher) failed(ctx context.Context, req *request, err error) {
 		f.unclaim(req)
 		return
 	}
-	f.g.s.once.warn("fetch", err, "broker", f.node)
+	f.g.s.once.warn("fetch failed, retrying", err, "broker", f.node)
 	for _, w := range req.parts {
 		w.p.mu.Lock()
 		w.p.inFetch = false

@@ -139,7 +139,7 @@ func (g *generation) finish(ctx context.Context, commit bool) {
 // itemShare is how many items one partition may have in flight: twice its part
 // of the slots. Stopped partitions hold none, so they do not count.
 func (g *generation) itemShare() int {
-	return max(2*g.s.cfg.MaxInFlight/g.active(), 1)
+	return max(min(2*g.s.cfg.MaxInFlight/g.active(), g.s.cfg.MaxInFlight), 1)
 }
 
 // byteShare is the same in bytes.

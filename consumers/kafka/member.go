@@ -50,7 +50,7 @@ func (m *member) run(ctx context.Context) error {
 		case m.fatal(err) != nil:
 			return m.fatal(err)
 		default:
-			m.s.once.warn("join group", err, "group", m.s.cfg.Group)
+			m.s.once.warn("join group failed, retrying", err, "group", m.s.cfg.Group)
 			if !pause(ctx, again.NextBackOff()) {
 				return nil
 			}
@@ -225,7 +225,7 @@ func (m *member) hold(ctx context.Context, g *generation) (ending, error) {
 		case lostMembership(err):
 			return expelled, err
 		default:
-			m.s.once.warn("heartbeat", err, "group", m.s.cfg.Group)
+			m.s.once.warn("heartbeat failed, retrying", err, "group", m.s.cfg.Group)
 			wait = again.NextBackOff()
 		}
 		t.Reset(wait)

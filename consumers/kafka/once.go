@@ -25,7 +25,7 @@ func newOnceLog(log *slog.Logger) *onceLog {
 	return &onceLog{log: log, last: map[string]time.Time{}}
 }
 
-// warn logs that something failed and is being tried again.
+// warn logs what happened, with its error.
 func (o *onceLog) warn(what string, err error, attrs ...any) {
 	key := what + ": " + classOf(err)
 	now := time.Now()
@@ -36,7 +36,7 @@ func (o *onceLog) warn(what string, err error, attrs ...any) {
 	}
 	o.mu.Unlock()
 	if !quiet {
-		o.log.Warn(what+" failed, retrying", append(attrs, "error", err)...)
+		o.log.Warn(what, append(attrs, "error", err)...)
 	}
 }
 

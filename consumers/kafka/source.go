@@ -127,7 +127,7 @@ func (s *Source) waitForCluster(ctx context.Context) error {
 		if isCode(err, kafkawire.ErrTopicAuthorization, kafkawire.ErrGroupAuthorization, kafkawire.ErrSASLAuthentication, kafkawire.ErrInvalidTopic) {
 			return err
 		}
-		s.once.warn("look for input topics", err)
+		s.once.warn("look for input topics failed, retrying", err)
 		wait := again.NextBackOff()
 		if !pause(limited, wait) || limited.Err() != nil {
 			if ctx.Err() != nil {

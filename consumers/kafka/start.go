@@ -113,7 +113,7 @@ func (g *generation) openAll(ctx context.Context, parts []*partition) {
 		if lostCoordinator(err) {
 			s.client.ForgetCoordinator(s.cfg.Group)
 		}
-		s.once.warn("read committed offsets", err)
+		s.once.warn("read committed offsets failed, retrying", err)
 	}
 	firsts := firstCounts(offsets, s.topics.counts())
 	for _, p := range parts {
@@ -297,6 +297,7 @@ func (p *partition) findRange(ctx context.Context) {
 	}
 	p.end, p.endAt = end, time.Now()
 	p.phase, p.notBefore = fetching, time.Time{}
+	defer nudge(p.fetcher.wake)
 	switch {
 	case p.fetchPos < first:
 		p.gap(first, end)
@@ -322,7 +323,7 @@ func (p *partition) gap(first, end int64) {
 		p.stop(reasonOutOfRange, err)
 		return
 	}
-	p.g.s.once.warn("records lost", err, "topic", p.topic, "partition", p.id, "resumed_at", to)
+	p.g.s.once.warn("records lost, going on behind them", err, "topic", p.topic, "partition", p.id, "resumed_at", to)
 	p.push(chunk{skipTo: to})
 	p.fetchPos, p.hot, p.failing = to, true, time.Time{}
 	nudge(p.g.s.wake)
@@ -340,7 +341,7 @@ func (p *partition) truncated(first, end int64) {
 	case OutOfRangeLatest:
 		to = end
 	}
-	p.g.s.once.warn("log truncated", err, "topic", p.topic, "partition", p.id, "resumed_at", to)
+	p.g.s.once.warn("log truncated, going on in it", err, "topic", p.topic, "partition", p.id, "resumed_at", to)
 	p.endEpoch()
 	p.lane = p.newLane(to)
 	p.cur.position = to

@@ -45,7 +45,7 @@ func (g *generation) look(ctx context.Context) {
 	meta, err := s.client.Metadata(ctx, names...)
 	if err != nil {
 		if ctx.Err() == nil {
-			s.once.warn("watch topics", err)
+			s.once.warn("watch topics failed, retrying", err)
 		}
 		return
 	}
