@@ -84,11 +84,11 @@ var actions = map[kafkawire.ErrorCode]rule{
 
 	// The broker does not know the sequence: data was lost on its side, or the
 	// producer id expired (KIP-360).
-	kafkawire.ErrOutOfOrderSequence:       {renumber, true}, // 45
-	kafkawire.ErrInvalidProducerEpoch:     {renumber, true}, // 47
-	kafkawire.ErrInvalidProducerIDMapping: {renumber, true}, // 49
-	kafkawire.ErrUnknownProducerID:        {renumber, true}, // 59
-	kafkawire.ErrProducerFenced:           {renumber, true}, // 90
+	kafkawire.ErrOutOfOrderSequence:       {renumber, false}, // 45
+	kafkawire.ErrInvalidProducerEpoch:     {renumber, false}, // 47
+	kafkawire.ErrInvalidProducerIDMapping: {renumber, false}, // 49
+	kafkawire.ErrUnknownProducerID:        {renumber, false}, // 59
+	kafkawire.ErrProducerFenced:           {renumber, false}, // 90
 
 	// The records' own fault. The sequence is not used up.
 	kafkawire.ErrMessageTooLarge:    {split, false},  // 10

@@ -54,6 +54,13 @@ func (l *ledger) advance() int64 {
 	return l.current - 1
 }
 
+// latest is the generation of now.
+func (l *ledger) latest() int64 {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.current
+}
+
 // wait blocks until no batch of the generation or an older one is left.
 func (l *ledger) wait(ctx context.Context, generation int64) error {
 	for {

@@ -108,13 +108,13 @@ func (d *dispatcher) ask(ctx context.Context, t *topic, now time.Time) {
 		if meta, e.err = d.p.broker.Metadata(ctx, t.name); e.err != nil {
 			return e
 		}
-		if e.meta = meta.Topic(t.name); e.meta == nil {
+		e.meta = meta.Topic(t.name)
+		switch {
+		case e.meta == nil, e.meta.Err == kafkawire.ErrNone && len(e.meta.Partitions) == 0:
 			e.err = kafkawire.ErrUnknownTopicOrPartition
-		} else if e.meta.Err != kafkawire.ErrNone {
+		case e.meta.Err != kafkawire.ErrNone:
 			e.err = e.meta.Err
-		} else if len(e.meta.Partitions) == 0 {
-			e.err = kafkawire.ErrUnknownTopicOrPartition
-		} else {
+		default:
 			e.maxBytes = d.p.maxMessage(ctx, t.name)
 		}
 		return e

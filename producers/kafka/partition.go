@@ -127,11 +127,13 @@ func (pt *partition) seal() {
 	pt.topic.turn(pt.id)
 }
 
-// sealNow closes the open batch for a flush.
-func (pt *partition) sealNow() {
+// sealOlder closes the open batch for a flush, if it is older than the flush.
+func (pt *partition) sealOlder(generation int64) {
 	pt.mu.Lock()
 	defer pt.mu.Unlock()
-	pt.seal()
+	if pt.filling != nil && pt.filling.generation < generation {
+		pt.seal()
+	}
 }
 
 // due is when the partition's next batch should leave; none means that there

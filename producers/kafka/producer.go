@@ -141,7 +141,7 @@ func (p *Producer) disperse(t *topic, parts []*partition, b *batch) {
 // wait puts the record into the topic's lobby, or returns the partitions when
 // they have become known meanwhile.
 func (p *Producer) wait(t *topic, rec *Record, ts int64, c Completion) *[]*partition {
-	sig, refusal, parts := t.enter(p, rec, ts, c)
+	sig, parts, refusal := t.enter(p, rec, ts, c)
 	switch {
 	case parts != nil:
 		return parts
@@ -191,10 +191,10 @@ func (p *Producer) Flush(ctx context.Context) error {
 	generation := p.ledger.advance()
 	p.topics.Range(func(_, v any) bool {
 		t := v.(*topic)
-		t.lobby.sealNow()
+		t.lobby.sealOlder(generation + 1)
 		if parts := t.parts.Load(); parts != nil {
 			for _, pt := range *parts {
-				pt.sealNow()
+				pt.sealOlder(generation + 1)
 			}
 		}
 		return true

@@ -82,6 +82,7 @@ func genScenario(rt *rapid.T) scenario {
 
 // run plays a scenario and returns what went wrong.
 func (sc scenario) run(t *testing.T) (failure string) {
+	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		b := newScripted(map[string]int{"out": sc.partitions})
 		next := 0
@@ -130,7 +131,7 @@ func (sc scenario) judge(b *scripted, p *Producer, f *fates) string {
 	}
 	repeats := 0
 	for part := range sc.partitions {
-		got := b.values("out", part)
+		got := b.values(part)
 		next := 0
 		for offset, v := range got {
 			i, _ := strconv.Atoi(v[strings.IndexByte(v, '/')+1:])

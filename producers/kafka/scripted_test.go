@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/sluice-ml/sluice/internal/kafkawire"
@@ -309,12 +310,12 @@ func (s *scripted) set(change func()) {
 	change()
 }
 
-// values are a partition's values, in order.
-func (s *scripted) values(topic string, partition int) []string {
+// values are the values in a partition of topic out, in order.
+func (s *scripted) values(partition int) []string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	var out []string
-	for _, e := range s.logs[topic][partition].entries {
+	for _, e := range s.logs["out"][partition].entries {
 		out = append(out, e.value)
 	}
 	return out
@@ -379,4 +380,10 @@ func produce(p *Producer, f *fates, topic string, partition int32, prefix string
 		value := prefix + strconv.Itoa(i)
 		p.Produce(&Record{Topic: topic, Partition: partition, Timestamp: 1000, Value: []byte(value)}, f.done(value))
 	}
+}
+
+// pass lets time go by, in a synctest bubble, and waits for what it set off.
+func pass(d time.Duration) {
+	time.Sleep(d)
+	synctest.Wait()
 }

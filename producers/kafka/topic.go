@@ -76,14 +76,14 @@ func (t *topic) turn(from int32) {
 
 // enter puts a record into the lobby; parts is set instead when the partitions
 // have become known meanwhile.
-func (t *topic) enter(p *Producer, rec *Record, ts int64, c Completion) (sig signal, refusal error, parts *[]*partition) {
+func (t *topic) enter(p *Producer, rec *Record, ts int64, c Completion) (sig signal, parts *[]*partition, refusal error) {
 	t.lobby.mu.Lock()
 	defer t.lobby.mu.Unlock()
 	if parts = t.parts.Load(); parts != nil {
-		return sig, nil, parts
+		return sig, parts, nil
 	}
 	sig, refusal = t.lobby.append(p, rec, ts, c, newGeneration)
-	return sig, refusal, nil
+	return sig, nil, refusal
 }
 
 // publish makes the partitions known and moves the waiting records to them, in
@@ -101,5 +101,8 @@ func (t *topic) publish(p *Producer, count int) {
 		p.disperse(t, parts, b)
 	}
 	t.lobby.sealed = nil
+	for _, pt := range parts {
+		pt.sealOlder(p.ledger.latest()) // a flush may be waiting for them
+	}
 	t.parts.Store(&parts)
 }

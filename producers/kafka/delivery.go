@@ -1,0 +1,69 @@
+package kafka
+
+import (
+	"errors"
+	"sync"
+	"time"
+
+	"github.com/sluice-ml/sluice/pipeline"
+	"github.com/sluice-ml/sluice/schemas"
+)
+
+// kind is what is being written for an item.
+type kind uint8
+
+const (
+	prediction kind = iota
+	deadLetter
+	stub
+)
+
+// delivery waits for one record of an item.
+type delivery struct {
+	s    *Sink
+	it   *pipeline.Item
+	kind kind
+}
+
+// deliveries is their pool: one a record in flight.
+var deliveries = sync.Pool{New: func() any { return new(delivery) }}
+
+func newDelivery(s *Sink, it *pipeline.Item, k kind) *delivery {
+	d := deliveries.Get().(*delivery)
+	d.s, d.it, d.kind = s, it, k
+	return d
+}
+
+// Produced implements Completion: it settles the item, or writes what comes
+// instead of a record that was refused.
+func (d *delivery) Produced(_ int32, _ int64, err error) {
+	s, it, k := d.s, d.it, d.kind
+	*d = delivery{}
+	deliveries.Put(d)
+	tooLarge := errors.Is(err, ErrTooLarge)
+	switch {
+	case err == nil:
+		it.ProducedAt = time.Now().UnixNano()
+		it.Settle(nil)
+	case k == prediction && tooLarge:
+		s.instead(it, schemas.OutputTooLarge, "the broker refuses the output for its size; raise max.message.bytes of the output topic or ask the model for less")
+	case k == prediction && errors.Is(err, ErrRefused):
+		s.instead(it, schemas.EncodeFailed, "the broker refuses the output record; a compacted output topic needs keys")
+	case k == deadLetter && tooLarge:
+		w := writers.Get().(*writer)
+		s.stub(w, it)
+		w.clear()
+		writers.Put(w)
+	default:
+		it.Settle(err) // I1: nothing durable, so its partition stops
+	}
+}
+
+// instead makes a prediction that cannot be written a dead letter.
+func (s *Sink) instead(it *pipeline.Item, class schemas.Class, message string) {
+	it.Err = &schemas.Error{Class: class, Stage: schemas.StageProduce, Message: message}
+	w := writers.Get().(*writer)
+	s.deadLetter(w, it)
+	w.clear()
+	writers.Put(w)
+}
