@@ -96,6 +96,7 @@ type partition struct {
 	queued int64 // bytes in queue and in the cursor's rest
 	head   chunk // what the cursor walks
 	cur    cursor
+	ratio  int64 // how much the last compressed batch grew
 }
 
 func newPartition(g *generation, tp topicPartition) *partition {

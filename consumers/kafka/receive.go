@@ -175,7 +175,7 @@ func (p *partition) refetch(err error) {
 // otherwise undecoded batches could wait for each other. mu is held.
 func (p *partition) unpack(b *kafkawire.RawBatch) (*lease, []byte, error) {
 	s := p.g.s
-	guess := min(int64(len(b.Payload))*unpackRatio, s.cfg.MaxBatchBytes)
+	guess := min(int64(len(b.Payload))*max(p.ratio, firstRatio), s.cfg.MaxBatchBytes)
 	dst := s.memory.alloc(int(guess))
 	size := int64(cap(dst))
 	if !s.memory.budget.TryReserve(size) {
@@ -197,12 +197,13 @@ func (p *partition) unpack(b *kafkawire.RawBatch) (*lease, []byte, error) {
 		data = payload[:cap(payload)]
 		settle(s.memory.budget, size, int64(cap(data)))
 	}
+	p.ratio = int64(len(payload)/max(len(b.Payload), 1) + 1)
 	return s.memory.lease(data, &p.held), payload, nil
 }
 
-// unpackRatio is the first guess of how much a batch grows; more is allocated
-// when it is not enough.
-const unpackRatio = 4
+// firstRatio is the first guess of how much a batch grows; later ones are what
+// the batch before did.
+const firstRatio = 4
 
 // settle makes a reservation of had bytes one of used bytes.
 func settle(b *pipeline.Budget, had, used int64) {

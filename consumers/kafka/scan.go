@@ -230,7 +230,7 @@ func (s *scan) records(p *scanned) error {
 
 // unpack implements unpacker.
 func (s *scan) unpack(b *kafkawire.RawBatch) (*lease, []byte, error) {
-	payload, err := b.Decompress(s.memory.alloc(len(b.Payload) * unpackRatio)[:0], s.limit)
+	payload, err := b.Decompress(s.memory.alloc(len(b.Payload) * firstRatio)[:0], s.limit)
 	if err != nil {
 		return nil, nil, err
 	}
