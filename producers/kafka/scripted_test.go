@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
 	"sync"
 	"testing"
@@ -12,6 +13,7 @@ import (
 	"time"
 
 	"github.com/sluice-ml/sluice/internal/kafkawire"
+	"github.com/sluice-ml/sluice/schemas"
 )
 
 // fault is what a scripted broker does with one batch.
@@ -36,8 +38,9 @@ type fault struct {
 type entry struct {
 	key, value string
 	null       bool
+	nullKey    bool
 	ts         int64
-	headers    int
+	headers    []schemas.Header
 }
 
 // lastBatches is how many batches of a producer a broker remembers.
@@ -285,14 +288,23 @@ func decode(raw *kafkawire.RawBatch) []entry {
 	var out []entry
 	records := raw.Records(payload)
 	for range raw.Count {
-		var rec kafkawire.WireRecord
+		var rec kafkawire.WireRecord // new, so that the headers are not shared
 		if _, err := records.Next(&rec); err != nil {
 			panic(err)
 		}
 		out = append(out, entry{
-			key: string(rec.Key), value: string(rec.Value), null: rec.Value == nil,
-			ts: rec.Timestamp, headers: len(rec.Headers),
+			key: string(rec.Key), value: string(rec.Value), null: rec.Value == nil, nullKey: rec.Key == nil,
+			ts: rec.Timestamp, headers: cloned(rec.Headers),
 		})
+	}
+	return out
+}
+
+// cloned copies headers: the batch's memory is used again after the answer.
+func cloned(headers []schemas.Header) []schemas.Header {
+	out := slices.Clone(headers)
+	for i := range out {
+		out[i].Value = slices.Clone(out[i].Value)
 	}
 	return out
 }
