@@ -98,8 +98,8 @@ func TestOneRequestPerLeaderCarriesItsPartitions(t *testing.T) {
 		}
 		pass(time.Second)
 
-		if f.count() != 9 || b.requests != 3 {
-			t.Errorf("%d records in %d requests, want 9 in 3", f.count(), b.requests)
+		if f.count() != 9 || b.sent() != 3 {
+			t.Errorf("%d records in %d requests, want 9 in 3", f.count(), b.sent())
 		}
 	})
 }

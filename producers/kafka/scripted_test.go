@@ -322,6 +322,13 @@ func (s *scripted) set(change func()) {
 	change()
 }
 
+// sent is how many produce requests came.
+func (s *scripted) sent() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.requests
+}
+
 // values are the values in a partition of topic out, in order.
 func (s *scripted) values(partition int) []string {
 	s.mu.Lock()

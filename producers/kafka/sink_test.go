@@ -344,8 +344,8 @@ func TestExpiredDropIsSettledWithoutARecord(t *testing.T) {
 		s := startSink(t, b, cfg)
 		tr := newItem("in", 0, 1).failed(schemas.Expired, schemas.StageInfer)
 		send(t, s, tr)
-		if err, ok := tr.fate(); err != nil || !ok || b.requests != 0 {
-			t.Errorf("settled %v with %v after %d requests", ok, err, b.requests)
+		if err, ok := tr.fate(); err != nil || !ok || b.sent() != 0 {
+			t.Errorf("settled %v with %v after %d requests", ok, err, b.sent())
 		}
 	})
 }
