@@ -137,8 +137,8 @@ func (p *Partition) collectReady(chunk []*Item) ([]*Item, bool) {
 		chunk = append(chunk, p.send(e, seq+1))
 	}
 	p.ready = append(p.ready[:0], p.ready[taken:]...)
-	if blocked && len(chunk) == 0 && p.ring.commit < p.ring.tail {
-		// Only the first record lets the position move and the gate open: it
+	if blocked && len(chunk) == 0 && p.ring.freed == p.ring.commit && p.ring.commit < p.ring.tail {
+		// Nothing can be committed before the first record is settled, so it
 		// passes a full gate, which may so hold one more per partition.
 		if e := p.ring.at(p.ring.commit); e.state == entryHeld {
 			p.cfg.Gate.overdraw()
