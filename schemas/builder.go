@@ -261,13 +261,15 @@ func putNumber(t DataType, dst []byte, x number, text []byte) bool {
 		h, fits := float16Bits(f)
 		binary.LittleEndian.PutUint16(dst, h)
 		return ok && fits
-	}
-	abs, ok := x.integer()
-	if r := intRanges[t]; ok && r.holds(x.neg, abs) {
+	default:
+		abs, ok := x.integer()
+		r := intRanges[t]
+		if !ok || !r.holds(x.neg, abs) {
+			return false
+		}
 		r.put(dst, x.neg, abs)
 		return true
 	}
-	return false
 }
 
 // boolean reads true or false.

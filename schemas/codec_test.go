@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-// sig makes a signature of one batched input and output.
+// rowSig makes a signature of one batched input and output.
 func rowSig(t DataType, shape ...int64) *Signature {
 	return &Signature{
 		Inputs:  []TensorSpec{{Name: "input", Type: t, Shape: shape, BatchAxis: 0}},
@@ -69,29 +69,11 @@ func decodeText(tb testing.TB, c *Codec, rec *Record) (string, *Request) {
 	return strings.Join(parts, "; "), req
 }
 
-var _ = binary.LittleEndian
-var _ = math.NaN
-
-func TestDecodeSmoke(t *testing.T) {
-	c := newCodec(t, CodecConfig{Signature: rowSig(FP32, -1, 3)})
-	got, req := decodeText(t, c, record(`{"id": 5, "x": {"y":[1,{"a":2}]}, "input": [1.5, -2, 3e2]}`))
-	if want := "FP32[1 3] 1.5 -2 300"; got != want || string(req.ID) != "5" || !req.Single {
-		t.Fatalf("%s id %s", got, req.ID)
+// floats makes an FP32 tensor.
+func floats(name string, data []float32, shape ...int64) Tensor {
+	t := Tensor{Name: name, Type: FP32, Shape: shape}
+	for _, f := range data {
+		t.Data = binary.LittleEndian.AppendUint32(t.Data, math.Float32bits(f))
 	}
-}
-func BenchmarkDecode784(b *testing.B) {
-	for name, format := range map[string]func(float32) string{"long": long, "short": short} {
-		b.Run(name, func(b *testing.B) {
-			c := newCodec(b, CodecConfig{Signature: rowSig(FP32, -1, 784)})
-			rec := record(floatsJSON(784, format, ", "))
-			req := &Request{}
-			b.SetBytes(int64(len(rec.Value)))
-			b.ReportAllocs()
-			for b.Loop() {
-				if err := c.Decode(rec, req); err != nil {
-					b.Fatal(err)
-				}
-			}
-		})
-	}
+	return t
 }

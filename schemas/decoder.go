@@ -10,12 +10,12 @@ import (
 // not the syntax), or tooDeep.
 type decoder struct {
 	builder
-	skipper
-	interner
-	c    *Codec
-	rec  *Record
-	req  *Request
-	left int64 // of Limits.DecodedBytes
+	skip    skipper
+	strings interner
+	c       *Codec
+	rec     *Record
+	req     *Request
+	left    int64 // of Limits.DecodedBytes
 
 	round  uint32   // marks of this record
 	marks  []uint32 // per node: visited
@@ -50,7 +50,7 @@ func (d *decoder) begin(rec *Record, req *Request) {
 	d.left = d.c.cfg.Limits.DecodedBytes
 	d.nan = d.c.cfg.OnMissing == NaN
 	d.dimensions = min(d.c.cfg.Limits.Dimensions, d.c.cfg.Limits.Depth)
-	d.names = &d.interner
+	d.names = &d.strings
 	d.err = nil
 	d.id = [2]int{}
 	d.rows, d.single = 0, false
@@ -142,7 +142,7 @@ func (d *decoder) name(i int) (text []byte, from, to, value int) {
 
 // twice refuses a field that came before.
 func (d *decoder) twice(path string) int {
-	return d.builder.fail(decodeError(Undecodable, "field %s appears twice", path))
+	return d.fail(decodeError(Undecodable, "field %s appears twice", path))
 }
 
 // addRows takes the rows that one input brings.

@@ -70,7 +70,7 @@ func (d *decoder) visit(n *node, i, depth int) int {
 	case len(n.uses) > 0:
 		return end
 	}
-	return d.skipper.value(d.b, i, depth)
+	return d.skip.value(d.b, i, depth)
 }
 
 // object visits the fields that pointers lead to and passes over the others.
@@ -117,7 +117,7 @@ func (d *decoder) pass(i, depth int) int {
 	if c := at(d.b, i); c != '{' && c != '[' {
 		return skipScalar(d.b, i)
 	}
-	return d.skipper.value(d.b, i, depth)
+	return d.skip.value(d.b, i, depth)
 }
 
 // use does one thing with the value at i.
@@ -131,10 +131,16 @@ func (d *decoder) use(u *use, n *node, i, depth int) int {
 		end := d.pass(i, depth)
 		d.spans[u.span] = [2]int{i, end}
 		return end
+	default:
+		return d.readID(n.path, i)
 	}
+}
+
+// readID notes where the id's token is. Null is no id.
+func (d *decoder) readID(path string, i int) int {
 	switch at(d.b, i) {
 	case '{', '[':
-		return d.builder.fail(validateError(WrongType, "%s is no string and no number, so it cannot be the id", n.path))
+		return d.fail(validateError(WrongType, "%s is no string and no number, so it cannot be the id", path))
 	case 'n':
 		return skipLiteral(d.b, i)
 	}
@@ -156,7 +162,7 @@ func (d *decoder) input(k int, path string, i int) int {
 	}
 	d.budget = d.left
 	d.start(t, path, most, p.fixed)
-	if i = d.builder.value(i); i < 0 {
+	if i = d.value(i); i < 0 {
 		return i
 	}
 	if d.left -= int64(len(t.Data)); t.Type == Bytes {
@@ -164,10 +170,10 @@ func (d *decoder) input(k int, path string, i int) int {
 	}
 	shape, rows, single, ok := p.place(t.Shape[:0], d.dims[:d.rank], d.n)
 	if t.Shape = shape; !ok {
-		return d.builder.fail(validateError(WrongShape, "%s has %d elements as %v, the model takes %s", path, d.n, d.dims[:d.rank], p.want()))
+		return d.fail(validateError(WrongShape, "%s has %d elements as %v, the model takes %s", path, d.n, d.dims[:d.rank], p.want()))
 	}
 	if err := d.addRows(path, rows, single); err != nil {
-		return d.builder.fail(err)
+		return d.fail(err)
 	}
 	d.whole[k] = d.round
 	return i

@@ -50,7 +50,7 @@ func (c *Codec) decodeOIP(d *decoder) *Error {
 
 // valid checks that the value is JSON at all.
 func (d *decoder) valid() *Error {
-	if end := d.document(d.b, d.c.cfg.Limits.Depth); end < 0 {
+	if end := d.skip.document(d.b, d.c.cfg.Limits.Depth); end < 0 {
 		return d.fault(end)
 	}
 	return nil
@@ -64,12 +64,6 @@ const (
 	oipParameters
 	oipInputs
 	oipOutputs
-)
-
-// What json does with its /id, for the id of a request.
-var (
-	idUse  = use{kind: useID}
-	idNode = node{path: "/id"}
 )
 
 var oipFields = map[string]int{
@@ -88,7 +82,7 @@ func (d *decoder) oipRequest(i int) int {
 		}
 		field := oipFields[string(text[from:to])]
 		if field&seen != 0 {
-			return d.builder.fail(decodeError(Undecodable, "a field of the request appears twice"))
+			return d.fail(decodeError(Undecodable, "a field of the request appears twice"))
 		}
 		seen |= field
 		i, done = d.next(d.oipField(field, value), '}')
@@ -103,7 +97,7 @@ func (d *decoder) oipField(field, i int) int {
 	depth := d.c.cfg.Limits.Depth - 1
 	switch field {
 	case oipID:
-		return d.use(&idUse, &idNode, i, depth)
+		return d.readID("/id", i)
 	case oipModelName, oipModelVersion:
 		return d.oipModel(field, i)
 	case oipParameters:
@@ -136,7 +130,7 @@ func (d *decoder) stringAt(what string, i int) (text []byte, end int) {
 }
 
 func (d *decoder) wrong(class Class, message string) int {
-	return d.builder.fail(&Error{Class: class, Stage: StageValidate, Message: message})
+	return d.fail(&Error{Class: class, Stage: StageValidate, Message: message})
 }
 
 func (d *decoder) oipModel(field, i int) int {
@@ -151,7 +145,7 @@ func (d *decoder) oipModel(field, i int) int {
 		err = d.c.named(d.req, nil, text)
 	}
 	if err != nil {
-		return d.builder.fail(err)
+		return d.fail(err)
 	}
 	return end
 }

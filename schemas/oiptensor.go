@@ -99,7 +99,7 @@ func (d *decoder) oipShape(i int) int {
 	i, done := d.enterBracket(i)
 	for !done {
 		if len(d.oip.shape) == d.c.cfg.Limits.Dimensions {
-			return d.builder.fail(decodeError(TooLarge, "a shape has more dimensions than the limit of %d", d.c.cfg.Limits.Dimensions))
+			return d.fail(decodeError(TooLarge, "a shape has more dimensions than the limit of %d", d.c.cfg.Limits.Dimensions))
 		}
 		n, end := d.whole64("a dimension", i)
 		if end < 0 {
@@ -125,12 +125,12 @@ func (d *decoder) oipData(i int) int {
 	p := &d.c.inputs[o.input]
 	n, rows, err := d.oipCheck(p)
 	if err != nil {
-		return d.builder.fail(err)
+		return d.fail(err)
 	}
 	t := &d.req.Inputs[o.input]
 	d.budget = d.left
 	d.start(t, p.spec.Name, n, true)
-	end := d.builder.value(i)
+	end := d.value(i)
 	if end < 0 {
 		return end
 	}
@@ -138,10 +138,10 @@ func (d *decoder) oipData(i int) int {
 		d.left = d.budget
 	}
 	if dims := d.dims[:d.rank]; d.n != n || (d.rank > 1 && !slices.Equal(dims, o.shape)) {
-		return d.builder.fail(validateError(WrongShape, "%s has %d elements as %v, its shape says %v", p.spec.Name, d.n, dims, o.shape))
+		return d.fail(validateError(WrongShape, "%s has %d elements as %v, its shape says %v", p.spec.Name, d.n, dims, o.shape))
 	}
 	if err := d.addRows(p.spec.Name, rows, false); err != nil {
-		return d.builder.fail(err)
+		return d.fail(err)
 	}
 	t.Shape = append(t.Shape[:0], o.shape...)
 	d.whole[o.input] = d.round

@@ -14,7 +14,11 @@ func (c *Codec) decodeRaw(d *decoder) *Error {
 		return validateError(WrongName, "raw carries one input, the model has %d", len(c.inputs))
 	}
 	p := &c.inputs[0]
-	row, fixed := Elements(c.rowShape(p.spec))
+	shape := p.rest
+	if p.spec.BatchAxis < 0 {
+		shape = p.spec.Shape
+	}
+	row, fixed := Elements(shape)
 	if !fixed || row == 0 {
 		return validateError(WrongShape, "raw needs fixed dimensions, the model takes %s", p.want())
 	}
@@ -86,7 +90,7 @@ func (d *decoder) rawStrings(t *Tensor) (n int64, err *Error) {
 		if left -= int64(size) + stringOverhead; left < 0 || n == d.c.cfg.Limits.Elements {
 			return 0, decodeError(TooLarge, "the value has more strings than the limits allow")
 		}
-		t.Strings = append(t.Strings, d.intern(b[4:4+size]))
+		t.Strings = append(t.Strings, d.strings.intern(b[4:4+size]))
 		b = b[4+size:]
 	}
 	return n, nil

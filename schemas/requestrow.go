@@ -38,7 +38,8 @@ func AppendOIPRequest(dst []byte, id string, inputs []Tensor) (out []byte, ok bo
 		dst = appendOIPHead(dst, t.Name, t.Type, t.Shape)
 		w := arrayWriter{dst: dst, t: t, pass: true}
 		w.elements(n)
-		dst = append(w.dst, ']', '}')
+		dst = w.dst
+		dst = append(dst, ']', '}')
 	}
 	return append(dst, ']', '}'), true
 }
