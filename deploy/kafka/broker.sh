@@ -175,6 +175,8 @@ share.coordinator.state.topic.min.isr=$insync
 auto.create.topics.enable=false
 group.initial.rebalance.delay.ms=0
 group.min.session.timeout.ms=1000
+# so that a test of compaction need not wait 15 s
+log.cleaner.backoff.ms=200
 # the default takes 128 MB of the heap
 log.cleaner.dedupe.buffer.size=16777216
 END

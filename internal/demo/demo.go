@@ -133,13 +133,13 @@ func (r *run) flow(ctx context.Context, service *Service) error {
 	rest, stopRest := context.WithCancelCause(context.WithoutCancel(ctx))
 	publishing, stopPublishing := r.publishing(ctx, rest)
 	defer stopPublishing()
-	var others sync.WaitGroup // each ends with rest
+	var others sync.WaitGroup // each ends with rest, or before
 	others.Go(func() {
 		if err := reader.run(rest); err != nil {
 			stopRest(err)
 		}
 	})
-	others.Go(func() { r.show(rest, service) })
+	others.Go(func() { r.show(publishing, service) }) // gone before a second Ctrl-C can end the process
 	others.Go(func() {
 		select {
 		case <-service.Done:
@@ -148,6 +148,7 @@ func (r *run) flow(ctx context.Context, service *Service) error {
 		}
 	})
 	err = generator.run(publishing)
+	stopPublishing()
 	if err == nil {
 		err = r.settled(rest)
 	}

@@ -23,13 +23,7 @@ func openTerminal(file *os.File) *terminal {
 }
 
 // restore gives the user's screen back.
-func (t *terminal) restore() { Restore(t.file) }
-
-// Restore gives the user's screen back: for whoever ends the process while the
-// live view is up.
-func Restore(file *os.File) {
-	_, _ = file.WriteString("\x1b[?25h\x1b[?1049l")
-}
+func (t *terminal) restore() { _, _ = t.file.WriteString("\x1b[?25h\x1b[?1049l") }
 
 // wantsColors goes by the usual signs: NO_COLOR, and what TERM promises.
 func wantsColors(getenv func(string) string) bool {

@@ -2,29 +2,24 @@ package kafkatest
 
 import (
 	"bufio"
-	"bytes"
-	"context"
 	_ "embed" // the Java program
 	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
-	"time"
-
-	"github.com/twmb/franz-go/pkg/kadm"
-	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/sluice-ml/sluice/schemas"
 )
 
 //go:embed java/Records.java
 var javaRecords []byte
-
-// javaTimeout bounds a run of the Java client: two JVM starts on a busy machine.
-const javaTimeout = 2 * time.Minute
 
 // JavaRead gives a topic, up to its present end, as Kafka's own Java client reads
 // it: by partition and offset.
@@ -34,10 +29,9 @@ func JavaRead(tb testing.TB, brokers []string, topic string, committed bool) []s
 	if committed {
 		isolation = "read_committed"
 	}
-	var records []schemas.Record
-	lines := bufio.NewScanner(bytes.NewReader(java(tb, "read", strings.Join(brokers, ","), topic, isolation)))
-	lines.Buffer(nil, 64<<20)
-	for lines.Scan() {
+	lines := java(tb, "read", strings.Join(brokers, ","), topic, isolation)
+	records := make([]schemas.Record, 0, len(lines))
+	for _, text := range lines {
 		var line struct {
 			Partition int32
 			Offset    int64
@@ -46,8 +40,8 @@ func JavaRead(tb testing.TB, brokers []string, topic string, committed bool) []s
 			Value     []byte
 			Headers   []struct{ Key, Value []byte }
 		}
-		if err := json.Unmarshal(lines.Bytes(), &line); err != nil {
-			tb.Fatalf("the Java client said %q: %v", lines.Text(), err)
+		if err := json.Unmarshal([]byte(text), &line); err != nil {
+			tb.Fatalf("the Java client said %q: %v", text, err)
 		}
 		record := schemas.Record{
 			Topic: topic, Partition: line.Partition, Offset: line.Offset,
@@ -70,81 +64,86 @@ func JavaWrite(tb testing.TB, brokers []string, topic string, count int) {
 	java(tb, "write", strings.Join(brokers, ","), topic, strconv.Itoa(count))
 }
 
-// java runs the program with Kafka's jars and gives what it printed.
-func java(tb testing.TB, args ...string) []byte {
+// java has one command done and gives the lines it printed.
+func java(tb testing.TB, words ...string) []string {
 	tb.Helper()
-	jars := value(tb, EnvJars)
-	source := filepath.Join(tb.TempDir(), "Records.java")
-	if err := os.WriteFile(source, javaRecords, 0o600); err != nil {
-		tb.Fatal(err)
-	}
-	ctx, cancel := context.WithTimeout(tb.Context(), javaTimeout)
-	defer cancel()
-	// The cheap compiler: each run is over in a few seconds.
-	command := append([]string{"-XX:TieredStopAtLevel=1", "-Xmx256m", "-cp", jars + "/*", source}, args...)
-	cmd := exec.CommandContext(ctx, "java", command...)
-	var stdout, stderr bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &stdout, &stderr
-	if err := cmd.Run(); err != nil {
-		tb.Fatalf("java Records.java %s: %v\n%s", strings.Join(args, " "), err, stderr.Bytes())
-	}
-	return stdout.Bytes()
-}
-
-// FranzRead gives a topic, up to its present end, as franz-go reads it: by
-// partition and offset.
-func FranzRead(tb testing.TB, brokers []string, topic string, committed bool) []schemas.Record {
-	tb.Helper()
-	level := kgo.ReadUncommitted()
-	if committed {
-		level = kgo.ReadCommitted()
-	}
-	// Control records are asked for: an end behind a marker is reached only so.
-	client := Client(tb, brokers, kgo.ConsumeTopics(topic), kgo.FetchIsolationLevel(level),
-		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()), kgo.KeepControlRecords(), kgo.FetchMaxWait(200*time.Millisecond))
-	ctx, cancel := context.WithTimeout(tb.Context(), javaTimeout)
-	defer cancel()
-	list := kadm.NewClient(client).ListEndOffsets
-	if committed {
-		list = kadm.NewClient(client).ListCommittedOffsets
-	}
-	ends, err := list(ctx, topic)
+	lines, err := theJVM.do(value(tb, EnvJars), strings.Join(words, " "))
 	if err != nil {
-		tb.Fatalf("end offsets of %s: %v", topic, err)
+		tb.Fatalf("Java client, %s: %v", strings.Join(words, " "), err)
 	}
-	left := map[int32]int64{}
-	ends.Each(func(o kadm.ListedOffset) {
-		if o.Offset > 0 {
-			left[o.Partition] = o.Offset
-		}
-	})
-	var records []schemas.Record
-	for len(left) > 0 {
-		fetches := client.PollFetches(ctx)
-		if err := fetches.Err(); err != nil {
-			tb.Fatalf("franz-go reads %s, %v left: %v", topic, left, err)
-		}
-		fetches.EachRecord(func(r *kgo.Record) {
-			end, ok := left[r.Partition]
-			if ok && !r.Attrs.IsControl() && r.Offset < end {
-				records = append(records, fromFranz(r))
-			}
-			if r.Offset >= end-1 {
-				delete(left, r.Partition)
-			}
-		})
-	}
-	SortRecords(records)
-	return records
+	return lines
 }
 
-func fromFranz(r *kgo.Record) schemas.Record {
-	record := schemas.Record{
-		Topic: r.Topic, Partition: r.Partition, Offset: r.Offset,
-		Timestamp: r.Timestamp.UnixMilli(), Key: r.Key, Value: r.Value,
+// theJVM runs the Java client for all tests of one process: a start costs seconds
+// of processor time, a command then next to none.
+var theJVM jvm
+
+type jvm struct {
+	mu     sync.Mutex // one command at a time
+	input  io.Writer
+	output *bufio.Reader
+	failed error
+}
+
+func (j *jvm) do(jars, command string) ([]string, error) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if j.input == nil && j.failed == nil {
+		j.failed = j.start(jars)
 	}
-	for _, h := range r.Headers {
-		record.Headers = append(record.Headers, schemas.Header{Key: h.Key, Value: h.Value})
+	if j.failed != nil {
+		return nil, j.failed
 	}
-	return record
+	if _, err := fmt.Fprintln(j.input, command); err != nil {
+		return nil, err
+	}
+	var lines []string
+	for {
+		line, err := j.output.ReadString('\n')
+		line = strings.TrimSuffix(line, "\n")
+		switch {
+		case err != nil:
+			j.failed = fmt.Errorf("the JVM has ended: %w", err)
+			return nil, j.failed
+		case line == "done":
+			return lines, nil
+		case strings.HasPrefix(line, "failed "):
+			return nil, errors.New(line)
+		}
+		lines = append(lines, line)
+	}
+}
+
+// start runs the program from source. It ends by itself when this process does:
+// its input ends then.
+func (j *jvm) start(jars string) error {
+	dir, err := os.MkdirTemp("", "sluice-java-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir) //nolint:errcheck // a folder in the temporary one
+	source := filepath.Join(dir, "Records.java")
+	if err := os.WriteFile(source, javaRecords, 0o600); err != nil {
+		return err
+	}
+	cmd := exec.Command("java", "-XX:+UseSerialGC", "-Xmx256m", "-cp", jars+"/*", source)
+	cmd.Stderr = os.Stderr
+	output, err := cmd.StdoutPipe()
+	if err != nil {
+		return err
+	}
+	input, err := cmd.StdinPipe()
+	if err != nil {
+		return err
+	}
+	if err := cmd.Start(); err != nil {
+		return fmt.Errorf("start java: %w", err)
+	}
+	j.input, j.output = input, bufio.NewReader(output)
+	// The source has been read once the first command is answered.
+	_, err = fmt.Fprintln(input, "hello")
+	if err == nil {
+		_, err = j.output.ReadString('\n')
+	}
+	return err
 }

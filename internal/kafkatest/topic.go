@@ -61,10 +61,12 @@ func Topic(tb testing.TB, brokers []string, partitions int32, configs ...string)
 
 // MakeTopic makes a topic of this name, for tests that choose it (dead letters,
 // recreated topics), and removes it when the test ends. It returns when every
-// partition has a leader.
+// partition has a leader. Nothing is deleted by age unless configs say so: tests
+// write records of any time.
 func MakeTopic(tb testing.TB, brokers []string, name string, partitions int32, configs ...string) {
 	tb.Helper()
-	settings := map[string]*string{}
+	forever := "-1"
+	settings := map[string]*string{"retention.ms": &forever}
 	for _, c := range configs {
 		key, value, ok := strings.Cut(c, "=")
 		if !ok {

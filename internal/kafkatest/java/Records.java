@@ -1,3 +1,5 @@
+import java.io.BufferedReader;
+import java.io.InputStreamReader;
 import java.nio.charset.StandardCharsets;
 import java.time.Duration;
 import java.util.ArrayList;
@@ -20,9 +22,13 @@ import org.apache.kafka.common.serialization.ByteArraySerializer;
  * Kafka's own client, for comparison with sluice's.
  *
  * <pre>
- * java -cp 'JARS/*' Records.java read  BROKERS TOPIC read_committed|read_uncommitted
- * java -cp 'JARS/*' Records.java write BROKERS TOPIC COUNT
+ * java -cp 'JARS/*' Records.java
+ * read  BROKERS TOPIC read_committed|read_uncommitted
+ * write BROKERS TOPIC COUNT
  * </pre>
+ *
+ * It takes commands, one a line, until its input ends, and ends the answer to each with a line "done" or, when the
+ * command failed, "failed" and why.
  *
  * read prints every record up to the present end as a JSON line. write sends COUNT records with each codec: keys and
  * values that are null, empty, small and large, and headers of every kind; then transactions that commit and abort.
@@ -31,10 +37,19 @@ public class Records {
   static final byte[][] KEYS = {null, {}, "k".getBytes(StandardCharsets.UTF_8), {0, (byte) 0xff, '"', '\n'}};
 
   public static void main(String[] args) throws Exception {
-    switch (args[0]) {
-      case "read" -> read(args[1], args[2], args[3]);
-      case "write" -> write(args[1], args[2], Integer.parseInt(args[3]));
-      default -> throw new IllegalArgumentException(args[0]);
+    var commands = new BufferedReader(new InputStreamReader(System.in, StandardCharsets.UTF_8));
+    for (String line; (line = commands.readLine()) != null; ) {
+      String[] words = line.split(" ");
+      try {
+        switch (words[0]) {
+          case "read" -> read(words[1], words[2], words[3]);
+          case "write" -> write(words[1], words[2], Integer.parseInt(words[3]));
+          default -> throw new IllegalArgumentException(line);
+        }
+        System.out.println("done");
+      } catch (Exception e) {
+        System.out.println("failed " + e.toString().replace('\n', ' '));
+      }
     }
   }
 
