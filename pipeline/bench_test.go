@@ -50,7 +50,7 @@ func (s *benchSource) Receive(_ context.Context, limit int) ([]*pipeline.Item, e
 		n := min(lane.Free(), limit/len(s.lanes)+1, limit-len(s.items), s.left)
 		for range n {
 			it := pipeline.NewItem()
-			it.Topic, it.Record.Partition, it.Offset, it.Value = "in", int32(i), s.next[i], s.value
+			it.Topic, it.Partition, it.Offset, it.Value = "in", int32(i), s.next[i], s.value
 			it.Headers = append(it.Headers, s.head...)
 			it.Timestamp, it.FetchedAt = now.UnixMilli(), now.UnixNano()
 			s.next[i]++

@@ -86,5 +86,5 @@ func (it *Item) stops() bool {
 
 // stopError is the reason such a partition gives.
 func stopError(it *Item) error {
-	return fmt.Errorf("%s/%d@%d (on_error: stop): %w", it.Topic, it.Record.Partition, it.Offset, it.Err)
+	return fmt.Errorf("%s/%d@%d (on_error: stop): %w", it.Topic, it.Partition, it.Offset, it.Err)
 }

@@ -236,7 +236,7 @@ func TestSinkFailureStopsOnePartitionOnly(t *testing.T) {
 		r.sink.Delay = time.Millisecond
 		gaveUp := errors.New("topic is gone")
 		r.sink.Fail = func(it *pipeline.Item) error {
-			if it.Record.Partition == 1 && it.Offset >= 100 {
+			if it.Partition == 1 && it.Offset >= 100 {
 				return gaveUp
 			}
 			return nil

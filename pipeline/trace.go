@@ -62,10 +62,10 @@ func (t *tracing) begin(it *Item) {
 		span.End()
 		return
 	}
-	span.SetAttributes(t.attributes(it, "process")...)
+	span.SetAttributes(t.attributes("process")...)
 	span.SetAttributes(
 		semconv.MessagingDestinationName(it.Topic),
-		semconv.MessagingDestinationPartitionID(strconv.Itoa(int(it.Record.Partition))),
+		semconv.MessagingDestinationPartitionID(strconv.Itoa(int(it.Partition))),
 		semconv.MessagingKafkaOffset(int(it.Offset)))
 	if it.Key != nil {
 		span.SetAttributes(semconv.MessagingKafkaMessageKey(cleanText(string(it.Key))))
@@ -73,7 +73,7 @@ func (t *tracing) begin(it *Item) {
 	it.state.trace = &itemTrace{process: span}
 }
 
-func (t *tracing) attributes(it *Item, operation string) []attribute.KeyValue {
+func (t *tracing) attributes(operation string) []attribute.KeyValue {
 	return []attribute.KeyValue{
 		semconv.MessagingSystemKafka,
 		attribute.String("messaging.operation.name", operation),
@@ -121,7 +121,7 @@ func (t *tracing) send(it *Item) {
 	}
 	_, span := t.tracer.Start(root(it.state.trace.process.SpanContext()), name,
 		trace.WithSpanKind(trace.SpanKindProducer), at(it.state.sentAt))
-	span.SetAttributes(t.attributes(it, "send")...)
+	span.SetAttributes(t.attributes("send")...)
 	if topic != "" {
 		span.SetAttributes(semconv.MessagingDestinationName(topic))
 	}

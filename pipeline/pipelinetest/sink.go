@@ -58,7 +58,7 @@ func (s *Sink) Overlaps() int {
 
 // Send implements pipeline.Sink.
 func (s *Sink) Send(_ context.Context, items []*pipeline.Item) {
-	partition := items[0].Record.Partition
+	partition := items[0].Partition
 	s.enter(partition, items)
 	defer s.leave(partition)
 	mine := append([]*pipeline.Item(nil), items...)
@@ -89,7 +89,7 @@ func (s *Sink) enter(partition int32, items []*pipeline.Item) {
 	s.pending += len(items)
 	for _, it := range items {
 		s.outcomes = append(s.outcomes, Outcome{
-			Partition: it.Record.Partition, Offset: it.Offset, Value: string(it.Output), Tombstone: it.Tombstone,
+			Partition: it.Partition, Offset: it.Offset, Value: string(it.Output), Tombstone: it.Tombstone,
 			Err: it.Err, Attempts: it.Attempts, BatchRows: it.BatchRows,
 			TraceParent: string([]byte(it.TraceParent)), TraceState: string([]byte(it.TraceState)),
 		})

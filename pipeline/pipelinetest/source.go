@@ -159,7 +159,7 @@ func (s *Source) gather(limit int) (left bool) {
 
 func (s *Source) item(partition int32, offset int64) *pipeline.Item {
 	it := pipeline.NewItem()
-	it.Topic, it.Record.Partition, it.Offset = s.cfg.Topic, partition, offset
+	it.Topic, it.Partition, it.Offset = s.cfg.Topic, partition, offset
 	now := time.Now()
 	it.Timestamp, it.FetchedAt = now.UnixMilli(), now.UnixNano()
 	it.Buffer = s
