@@ -174,7 +174,7 @@ func (r *run) publishing(ctx, rest context.Context) (context.Context, context.Ca
 func (r *run) show(ctx context.Context, service *Service) {
 	s := newSampler(r.ledger, service, time.Now())
 	if r.cfg.Terminal == nil {
-		_, _ = fmt.Fprintf(r.cfg.Out, "demo: %d partitions, metrics at http://%s/metrics, Ctrl-C ends it\n", r.cfg.Partitions, service.Admin())
+		_, _ = fmt.Fprintf(r.cfg.Out, "demo: %d partitions, admin page http://%s/, Ctrl-C ends it\n", r.cfg.Partitions, service.Admin())
 		report(ctx, r.cfg.Out, s)
 		return
 	}

@@ -33,7 +33,7 @@ func (s screen) paint(attribute, text string) string {
 func (s screen) frame(snap *snapshot, admin, log string) []string {
 	lines := []string{
 		s.paint(bold, "sluice demo") + s.fit("  digits -> digits.predictions, "+clock(snap.elapsed)+", Ctrl-C ends", 13),
-		s.paint(dim, s.fit("metrics: http://"+admin+"/metrics", 0)),
+		s.paint(dim, s.fit("admin page: http://"+admin+"/  (metrics below /metrics)", 0)),
 		"",
 		s.row("rate", fmt.Sprintf("%s predictions/s", count(snap.predictedRate)),
 			fmt.Sprintf("published %s/s, %s outstanding", count(snap.publishedRate), count(float64(snap.lost())))),
@@ -55,7 +55,7 @@ func (s screen) frame(snap *snapshot, admin, log string) []string {
 }
 
 func (s screen) row(name, value, note string) string {
-	value = s.fit(fmt.Sprintf("%-19s", value), 10)
+	value = s.fit(fmt.Sprintf("%-20s ", value), 10)
 	return fmt.Sprintf("%-10s", name) + s.paint(bold, value) + s.paint(dim, s.fit(note, 10+len(value)))
 }
 
@@ -69,16 +69,14 @@ func (s screen) fit(text string, used int) string {
 // rows for it, else the stages in one line.
 func (s screen) stageBars(snap *snapshot, rows int) []string {
 	var whole float64
-	var short []string
 	for _, name := range stages {
 		whole += snap.stage[name]
-		short = append(short, name+" "+duration(seconds(snap.stage[name])))
 	}
 	if whole == 0 || rows < 1 {
 		return nil
 	}
 	if rows < len(stages)+1 {
-		return []string{fmt.Sprintf("%-10s", "stages") + s.paint(dim, s.fit(strings.Join(short, ", "), 10))}
+		return []string{s.stageRow(snap, whole)}
 	}
 	lines := []string{""}
 	for _, name := range stages {
@@ -87,6 +85,17 @@ func (s screen) stageBars(snap *snapshot, rows int) []string {
 			s.paint(green, strings.Repeat("█", cells))))
 	}
 	return lines
+}
+
+// stageRow names the stages that matter.
+func (s screen) stageRow(snap *snapshot, whole float64) string {
+	var named []string
+	for _, name := range stages {
+		if snap.stage[name] >= whole/100 {
+			named = append(named, name+" "+duration(seconds(snap.stage[name])))
+		}
+	}
+	return fmt.Sprintf("%-10s", "stages") + s.paint(dim, s.fit(strings.Join(named, ", "), 10))
 }
 
 func (s screen) canvas() canvas { return canvas{colors: s.colors, large: s.height >= 36} }
