@@ -54,8 +54,6 @@ type SASL struct {
 type Tuning struct {
 	ClientID            string
 	FetchMaxWait        time.Duration
-	FetchMinBytes       int
-	FetchMaxBytes       int
 	PartitionFetchBytes int
 	BatchBytes          int
 	RequestTimeout      time.Duration

@@ -153,7 +153,7 @@ func (l *loader) section(path string, n ast.Node) {
 // unknownKey says that a name is unknown, and which one may have been meant.
 func unknownKey(path, name string) string {
 	text := fmt.Sprintf("unknown key %q", name)
-	if near := nearest(name, namesBelow(path)); near != "" {
+	if near := Nearest(name, namesBelow(path)); near != "" {
 		return text + fmt.Sprintf("; did you mean %q?", near)
 	}
 	for _, p := range allPaths() {

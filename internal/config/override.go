@@ -72,7 +72,7 @@ func unknownPath(path string) string {
 	if isSection(path) {
 		return fmt.Sprintf("%q is a section; name one of its keys, such as %s.%s", path, path, namesBelow(path)[0])
 	}
-	if near := nearest(path, allPaths()); near != "" {
+	if near := Nearest(path, allPaths()); near != "" {
 		return fmt.Sprintf("unknown key %q; did you mean %q?", path, near)
 	}
 	section, name := "", path

@@ -30,7 +30,7 @@ func (l *loader) applyProperty(name, value string, setBy map[string]string) {
 	p, ok := properties[name]
 	if !ok {
 		text := fmt.Sprintf("unknown property %q, ignored", name)
-		if near := nearest(name, propertyNames()); near != "" {
+		if near := Nearest(name, propertyNames()); near != "" {
 			text += fmt.Sprintf("; did you mean %q?", near)
 		}
 		l.warn(at, full, "%s", text)

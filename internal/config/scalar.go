@@ -78,7 +78,7 @@ func parseDuration(text string) (time.Duration, error) {
 func (k Key) check(v reflect.Value, text string) error {
 	if k.Enum != nil && !slices.Contains(k.Enum, v.String()) {
 		cure := "allowed: " + strings.Join(nonEmpty(k.Enum), ", ")
-		if near := nearest(text, nonEmpty(k.Enum)); near != "" {
+		if near := Nearest(text, nonEmpty(k.Enum)); near != "" {
 			cure = fmt.Sprintf("did you mean %q? %s", near, cure)
 		}
 		return fmt.Errorf("unknown value %q; %s", text, cure)

@@ -2,9 +2,9 @@ package config
 
 import "strings"
 
-// nearest is the candidate closest to a mistyped name, "" when none is near:
+// Nearest is the candidate closest to a mistyped name, "" when none is near:
 // at most a third of its letters may differ.
-func nearest(name string, candidates []string) string {
+func Nearest(name string, candidates []string) string {
 	best, least := "", len(name)/3+1
 	normal := func(s string) string {
 		return strings.ToLower(strings.NewReplacer("-", "", "_", "", ".", "").Replace(s))

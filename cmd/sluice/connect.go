@@ -1,0 +1,33 @@
+package main
+
+import (
+	"github.com/sluice-ml/sluice/internal/config"
+	"github.com/sluice-ml/sluice/internal/kafkawire"
+)
+
+// connect makes a client of the configured cluster; it contacts nobody yet. A
+// file it names that cannot be read is exit code 2.
+func connect(cfg *config.Config) (*kafkawire.Client, error) {
+	k := cfg.Kafka
+	wire := kafkawire.Config{
+		Brokers: k.Brokers, ClientID: k.Tuning.ClientID, RequestTimeout: k.Tuning.RequestTimeout,
+	}
+	security := kafkawire.Security{
+		TLS: kafkawire.TLSConfig{
+			Enabled: k.TLS.Enabled, CAFile: k.TLS.CAFile, CertFile: k.TLS.CertFile,
+			KeyFile: k.TLS.KeyFile, ServerName: k.TLS.ServerName,
+		},
+		SASL: kafkawire.SASLConfig{
+			Mechanism: k.SASL.Mechanism, Username: k.SASL.Username,
+			PasswordFile: k.SASL.PasswordFile, Password: kafkawire.Secret(k.SASL.Password.Reveal()),
+		},
+	}
+	if err := security.Apply(&wire); err != nil {
+		return nil, usageErrorf("kafka: %w", err)
+	}
+	client, err := kafkawire.NewClient(wire)
+	if err != nil {
+		return nil, usageErrorf("kafka.brokers: %w", err)
+	}
+	return client, nil
+}
