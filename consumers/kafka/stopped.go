@@ -119,7 +119,7 @@ func (p *partition) fetched() {
 // progressed ends a trouble that had to be passed. mu is held.
 func (p *partition) progressed() {
 	t := p.trouble
-	if t == nil || p.lane == nil || p.phase != fetching {
+	if t == nil || p.lane == nil || p.phase != fetching || p.laneErr.Load() != nil {
 		return
 	}
 	position := p.lane.Position()

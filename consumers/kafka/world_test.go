@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
 	"strconv"
 	"sync"
 	"testing"
@@ -29,6 +30,20 @@ type world struct {
 	cluster *kfake.Cluster
 	network *kfake.VirtualNetwork
 	admin   *kadm.Client
+}
+
+// TestMain makes the shared zstd coder outside of any bubble: its channels may
+// be used from everywhere only then.
+func TestMain(m *testing.M) {
+	var w kafkawire.BatchWriter
+	w.Reset()
+	w.Append(0, nil, []byte("v"), nil)
+	if b, err := w.Finish(kafkawire.Zstd, -1, -1, -1); err == nil {
+		if raw, _, err := kafkawire.NextBatch(b); err == nil {
+			_, _ = raw.Decompress(nil, 1<<20)
+		}
+	}
+	os.Exit(m.Run())
 }
 
 // inBubble runs a test in virtual time.
