@@ -103,7 +103,9 @@ func sourcePositionsFollow(t *testing.T, s SourceSubject) {
 	}
 	for id, lane := range lanes {
 		waitFor(t, func() bool { return lane.Position() == s.Ends[id] },
-			func() { t.Errorf("partition %d stands at %d after all is settled, want %d", id, lane.Position(), s.Ends[id]) })
+			func() {
+				t.Errorf("partition %d stands at %d after all is settled, want %d", id, lane.Position(), s.Ends[id])
+			})
 	}
 }
 
