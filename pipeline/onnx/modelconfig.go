@@ -137,6 +137,7 @@ func (p *textParser) field() ([]textField, error) {
 	for {
 		p.space()
 		if p.accept(']') {
+			p.separator()
 			return list, nil
 		}
 		f, err := p.value(name)
@@ -144,8 +145,6 @@ func (p *textParser) field() ([]textField, error) {
 			return nil, err
 		}
 		list = append(list, f)
-		p.space()
-		p.accept(',')
 	}
 }
 
@@ -166,11 +165,16 @@ func (p *textParser) value(name string) (textField, error) {
 			err = fmt.Errorf("%w: %s has no value", errText, name)
 		}
 	}
+	p.separator()
+	return f, err
+}
+
+// separator: fields may be separated by nothing, a comma or a semicolon.
+func (p *textParser) separator() {
 	p.space()
 	if !p.accept(',') {
 		p.accept(';')
 	}
-	return f, err
 }
 
 func (p *textParser) quoted(quote byte) (string, error) {

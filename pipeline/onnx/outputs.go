@@ -60,6 +60,7 @@ func (w *workerBuffers) collectWhole(it *pipeline.Item) error {
 		if err != nil {
 			return fmt.Errorf("output %q: %w", w.plan.outputs[o].name, err)
 		}
+		it.BatchRows, it.Device = w.rows, w.session.device.name
 		out := &it.Res.Outputs[o]
 		if axis := w.plan.outputs[o].axis; axis >= 0 {
 			if rows := p.rows(axis); rows != int64(it.Req.Rows) {
@@ -87,6 +88,7 @@ func (w *workerBuffers) collectRows(items []*pipeline.Item, start, n, padded int
 		}
 		at := 0
 		each(items, start, n, func(it *pipeline.Item, from, to int) {
+			it.BatchRows, it.Device = w.rows, w.session.device.name
 			out := &it.Res.Outputs[o]
 			if op.axis == 0 {
 				p.slice(out, at, at+to-from)

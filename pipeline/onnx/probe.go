@@ -313,7 +313,7 @@ func (p *prober) unproven(c candidate) *plan {
 // plan turns a candidate into the way the model is run. An output's memory is
 // prepared only where every run so far had the expected shape.
 func (p *prober) plan(c candidate, outAxes []int) *plan {
-	pl := &plan{inputs: p.inputs, axes: c.axes, fixedRows: c.fixedRows, alone: c.alone != "", reason: c.alone}
+	pl := &plan{inputs: p.inputs, axes: c.axes, fixedRows: c.fixedRows, varying: varying(p.inputs, c.axes), alone: c.alone != "", reason: c.alone}
 	for i := range p.outputs {
 		o := outputPlan{port: p.outputs[i], axis: outAxes[i]}
 		o.dims = o.refer(p.inputs, c.axes)

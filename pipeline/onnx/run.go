@@ -81,6 +81,9 @@ func (w *workerBuffers) together(items []*pipeline.Item) int {
 	if w.plan.alone {
 		return 1
 	}
+	if !w.plan.varying {
+		return len(items) // they fit the signature, which leaves no choice
+	}
 	for n := 1; n < len(items); n++ {
 		for i := range w.plan.inputs {
 			a, b := items[0].Req.Inputs[i].Shape, items[n].Req.Inputs[i].Shape
@@ -99,9 +102,7 @@ func (w *workerBuffers) runGroup(ctx context.Context, items []*pipeline.Item, ma
 		rows += it.Req.Rows
 		resetResult(it, w.plan)
 	}
-	for _, it := range items {
-		it.BatchRows, it.Device = rows, w.session.device.name
-	}
+	w.rows = rows
 	if w.plan.whole() {
 		return w.runWhole(ctx, items[0])
 	}

@@ -38,6 +38,7 @@ type plan struct {
 	axes      []int // per input, the axis that counts rows, -1 for none
 	outputs   []outputPlan
 	fixedRows int
+	varying   bool // a dimension other than the rows may vary
 	alone     bool
 	reason    string // why alone
 }
@@ -185,15 +186,10 @@ func (o *outputPlan) shape(dst []int64, inputs [][]int64) []int64 {
 
 // signature is what decoding, batching and encoding must know.
 func (p *plan) signature() *schemas.Signature {
-	s := &schemas.Signature{Alone: p.alone, AloneReason: p.reason, FixedRows: p.fixedRows}
+	s := &schemas.Signature{Alone: p.alone, AloneReason: p.reason, FixedRows: p.fixedRows, Varying: p.varying}
 	for i := range p.inputs {
 		in := &p.inputs[i]
 		spec := schemas.TensorSpec{Name: in.name, Type: in.typ, Shape: append([]int64{}, in.dims...), BatchAxis: p.axes[i]}
-		for a, d := range in.dims {
-			if a != p.axes[i] && d < 0 {
-				s.Varying = true
-			}
-		}
 		if spec.BatchAxis >= 0 {
 			spec.Shape[spec.BatchAxis] = -1 // a fixed number of rows is FixedRows
 		}

@@ -22,6 +22,7 @@ type workerBuffers struct {
 
 	// scratch of one run
 	items   []*pipeline.Item
+	rows    int // of the group that shares a batch
 	shapes  [][]int64
 	in, out []ort.Value
 	shape   []int64
