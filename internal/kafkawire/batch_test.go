@@ -218,15 +218,15 @@ func TestFinishAgainGivesTheSameBytes(t *testing.T) {
 }
 
 // oneBatch is an uncompressed batch of three records at an offset.
-func oneBatch(t testing.TB, base int64) []byte {
-	t.Helper()
+func oneBatch(tb testing.TB, base int64) []byte {
+	tb.Helper()
 	var w BatchWriter
 	for i := range 3 {
 		w.Append(int64(1000+i), []byte("k"), []byte("v"), []schemas.Header{{Key: "h", Value: []byte("1")}})
 	}
 	b, err := w.Finish(CodecNone, -1, -1, -1)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	binary.BigEndian.PutUint64(b, uint64(base))
 	return b
@@ -249,7 +249,7 @@ func TestACutTailEndsTheBatchesAtEveryLength(t *testing.T) {
 			t.Fatalf("cut %d: %+v, %v", cut, b.BatchHeader, err)
 		}
 		_, _, err = NextBatch(rest)
-		if want := io.ErrUnexpectedEOF; cut > 0 && !errors.Is(err, want) || cut == 0 && err != io.EOF {
+		if want := io.ErrUnexpectedEOF; cut > 0 && !errors.Is(err, want) || cut == 0 && !errors.Is(err, io.EOF) {
 			t.Fatalf("cut %d: %v", cut, err)
 		}
 	}
@@ -390,14 +390,14 @@ func TestACompactedBatchKeepsItsLastOffset(t *testing.T) {
 }
 
 // bombs are small payloads that decompress to 32 MB of zeros.
-func bombs(t testing.TB) map[Codec][]byte {
-	t.Helper()
+func bombs(tb testing.TB) map[Codec][]byte {
+	tb.Helper()
 	zeros := make([]byte, 32<<20)
 	m := map[Codec][]byte{}
 	for _, codec := range allCodecs[1:] {
 		b, err := compress(codec, nil, zeros)
 		if err != nil {
-			t.Fatal(err)
+			tb.Fatal(err)
 		}
 		m[codec] = b
 	}
@@ -572,6 +572,7 @@ func TestAppendingAndReadingAllocateNothing(t *testing.T) {
 }
 
 func benchmarkSizes(b *testing.B, f func(b *testing.B, w *BatchWriter, value []byte, records int)) {
+	b.Helper()
 	for _, size := range []int{100, 3 << 10} {
 		b.Run(fmt.Sprintf("%dB", size), func(b *testing.B) {
 			const records = 200
@@ -586,6 +587,7 @@ func benchmarkSizes(b *testing.B, f func(b *testing.B, w *BatchWriter, value []b
 func BenchmarkEncode(b *testing.B) {
 	key, headers := []byte("0123456789abcdef"), []schemas.Header{{Key: "traceparent", Value: make([]byte, 55)}}
 	benchmarkSizes(b, func(b *testing.B, w *BatchWriter, value []byte, records int) {
+		b.Helper()
 		for b.Loop() {
 			w.Reset()
 			for i := range records {
@@ -601,6 +603,7 @@ func BenchmarkEncode(b *testing.B) {
 func BenchmarkDecode(b *testing.B) {
 	key, headers := []byte("0123456789abcdef"), []schemas.Header{{Key: "traceparent", Value: make([]byte, 55)}}
 	benchmarkSizes(b, func(b *testing.B, w *BatchWriter, value []byte, records int) {
+		b.Helper()
 		for i := range records {
 			w.Append(int64(i), key, value, headers)
 		}

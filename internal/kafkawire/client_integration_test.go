@@ -63,8 +63,8 @@ func produceRaw(t *testing.T, c *Client, topic string, batch []byte) ProducedPar
 
 // readAll fetches partition 0 up to its end and returns copies of its records.
 func readAll(t *testing.T, c *Client, topic string) []WireRecord {
-	const partition, readCommitted = 0, true
 	t.Helper()
+	const partition, readCommitted = 0, true
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 	defer cancel()
 	end, _, _, err := c.ListOffsets(ctx, topic, partition, LatestOffset, readCommitted)

@@ -67,6 +67,7 @@ func produceOne(ctx context.Context, t *testing.T, c *Client, node int32) ErrorC
 func TestALeaderThatMovedIsFollowed(t *testing.T) {
 	t.Parallel()
 	inVirtualTime(t, func(t *testing.T, cluster *kfake.Cluster, c *Client) {
+		t.Helper()
 		old := leaderOf(t, c)
 		if err := cluster.MoveTopicPartition("t", 0, 1-old); err != nil {
 			t.Fatal(err)
@@ -90,6 +91,7 @@ func TestALeaderThatMovedIsFollowed(t *testing.T) {
 func TestForgettingALeaderAsksAtMostEvery250ms(t *testing.T) {
 	t.Parallel()
 	inVirtualTime(t, func(t *testing.T, cluster *kfake.Cluster, c *Client) {
+		t.Helper()
 		var asks atomic.Int32
 		cluster.ControlKey(int16(apiMetadata), func(r kmsg.Request) (kmsg.Response, error, bool) {
 			cluster.KeepControl()
@@ -115,6 +117,7 @@ func TestForgettingALeaderAsksAtMostEvery250ms(t *testing.T) {
 func TestCallersWhoWaitForTheSameTopicShareOneAsk(t *testing.T) {
 	t.Parallel()
 	inVirtualTime(t, func(t *testing.T, cluster *kfake.Cluster, c *Client) {
+		t.Helper()
 		var asks atomic.Int32
 		cluster.ControlKey(int16(apiMetadata), func(r kmsg.Request) (kmsg.Response, error, bool) {
 			cluster.KeepControl()
@@ -144,6 +147,7 @@ func TestCallersWhoWaitForTheSameTopicShareOneAsk(t *testing.T) {
 func TestAThrottledFetchWaitsAndAHeartbeatDoesNot(t *testing.T) {
 	t.Parallel()
 	inVirtualTime(t, func(t *testing.T, cluster *kfake.Cluster, c *Client) {
+		t.Helper()
 		node := leaderOf(t, c)
 		cluster.ControlKey(int16(apiFetch), func(r kmsg.Request) (kmsg.Response, error, bool) {
 			res := r.ResponseKind().(*kmsg.FetchResponse)
@@ -178,6 +182,7 @@ func silent(cluster *kfake.Cluster, api apiKey) {
 func TestASilentBrokerEndsAtTheDeadline(t *testing.T) {
 	t.Parallel()
 	inVirtualTime(t, func(t *testing.T, cluster *kfake.Cluster, c *Client) {
+		t.Helper()
 		node := leaderOf(t, c)
 		silent(cluster, apiFetch)
 		start := time.Now()
@@ -189,7 +194,9 @@ func TestASilentBrokerEndsAtTheDeadline(t *testing.T) {
 		if d := time.Since(start); d != defaultRequestTimeout+time.Second {
 			t.Fatalf("after %v", d)
 		}
-		produceOne(t.Context(), t, c, node)
+		if code := produceOne(t.Context(), t, c, node); code != ErrNone {
+			t.Fatal(code)
+		}
 		if res, err := fetchOnce(t.Context(), c, node); err != nil || len(res.Partitions) != 1 {
 			t.Fatalf("the next fetch: %+v, %v", res, err)
 		}
@@ -199,6 +206,7 @@ func TestASilentBrokerEndsAtTheDeadline(t *testing.T) {
 func TestASilentBrokerDoesNotHideTheOthersMetadata(t *testing.T) {
 	t.Parallel()
 	inVirtualTime(t, func(t *testing.T, cluster *kfake.Cluster, c *Client) {
+		t.Helper()
 		for _, whose := range []string{"the pool's own first request", "ours"} {
 			silent(cluster, apiMetadata)
 			start := time.Now()
@@ -215,6 +223,7 @@ func TestASilentBrokerDoesNotHideTheOthersMetadata(t *testing.T) {
 func TestACancelledCallReturnsAtOnceAndLeavesItsMemoryAlone(t *testing.T) {
 	t.Parallel()
 	inVirtualTime(t, func(t *testing.T, cluster *kfake.Cluster, c *Client) {
+		t.Helper()
 		node := leaderOf(t, c)
 		silent(cluster, apiFetch)
 		ctx, cancel := context.WithCancel(t.Context())
@@ -233,6 +242,7 @@ func TestACancelledCallReturnsAtOnceAndLeavesItsMemoryAlone(t *testing.T) {
 func TestACutConnectionIsANetErrorAndTheNextCallWorks(t *testing.T) {
 	t.Parallel()
 	inVirtualTime(t, func(t *testing.T, cluster *kfake.Cluster, c *Client) {
+		t.Helper()
 		node := leaderOf(t, c)
 		cluster.ControlKey(int16(apiFetch), func(kmsg.Request) (kmsg.Response, error, bool) {
 			return nil, errors.New("cut"), true
@@ -250,6 +260,7 @@ func TestACutConnectionIsANetErrorAndTheNextCallWorks(t *testing.T) {
 func TestABrokerThatJoinsLaterIsFound(t *testing.T) {
 	t.Parallel()
 	inVirtualTime(t, func(t *testing.T, cluster *kfake.Cluster, c *Client) {
+		t.Helper()
 		leaderOf(t, c)
 		node, _, err := cluster.AddNode(7, 19007)
 		if err != nil {
@@ -268,6 +279,7 @@ func TestABrokerThatJoinsLaterIsFound(t *testing.T) {
 func TestABrokerThatLeftIsANetErrorAndItsPartitionsAreFoundElsewhere(t *testing.T) {
 	t.Parallel()
 	inVirtualTime(t, func(t *testing.T, cluster *kfake.Cluster, c *Client) {
+		t.Helper()
 		node := leaderOf(t, c)
 		if _, err := fetchOnce(t.Context(), c, node); err != nil {
 			t.Fatal(err)
@@ -299,6 +311,7 @@ func TestABrokerThatLeftIsANetErrorAndItsPartitionsAreFoundElsewhere(t *testing.
 func TestAnUnreachableBootstrapAddressIsPassedOver(t *testing.T) {
 	t.Parallel()
 	inVirtualTime(t, func(t *testing.T, _ *kfake.Cluster, c *Client) {
+		t.Helper()
 		other, err := NewClient(Config{Brokers: append([]string{"localhost:1"}, c.cfg.Brokers...), Dial: c.cfg.Dial})
 		if err != nil {
 			t.Fatal(err)
@@ -319,6 +332,7 @@ func TestAnUnreachableBootstrapAddressIsPassedOver(t *testing.T) {
 func TestAProducerIDIsAskedForUntilTheCoordinatorHasLoaded(t *testing.T) {
 	t.Parallel()
 	inVirtualTime(t, func(t *testing.T, cluster *kfake.Cluster, c *Client) {
+		t.Helper()
 		for _, code := range []int16{int16(ErrCoordinatorLoading), int16(ErrNotCoordinator), int16(ErrConcurrentTransactions)} {
 			cluster.ControlKey(int16(apiInitProducerID), func(r kmsg.Request) (kmsg.Response, error, bool) {
 				res := r.ResponseKind().(*kmsg.InitProducerIDResponse)
@@ -336,6 +350,7 @@ func TestAProducerIDIsAskedForUntilTheCoordinatorHasLoaded(t *testing.T) {
 func TestAProducerIDOfMinusOneIsRefused(t *testing.T) {
 	t.Parallel()
 	inVirtualTime(t, func(t *testing.T, cluster *kfake.Cluster, c *Client) {
+		t.Helper()
 		cluster.ControlKey(int16(apiInitProducerID), func(r kmsg.Request) (kmsg.Response, error, bool) {
 			res := r.ResponseKind().(*kmsg.InitProducerIDResponse)
 			res.ProducerID = -1
@@ -350,6 +365,7 @@ func TestAProducerIDOfMinusOneIsRefused(t *testing.T) {
 func TestACoordinatorIsAskedForAgainAndThenCached(t *testing.T) {
 	t.Parallel()
 	inVirtualTime(t, func(t *testing.T, cluster *kfake.Cluster, c *Client) {
+		t.Helper()
 		var asks atomic.Int32
 		cluster.ControlKey(int16(apiFindCoordinator), func(r kmsg.Request) (kmsg.Response, error, bool) {
 			cluster.KeepControl()
@@ -378,6 +394,7 @@ func TestACoordinatorIsAskedForAgainAndThenCached(t *testing.T) {
 func TestARecreatedTopicIsNoticedByItsID(t *testing.T) {
 	t.Parallel()
 	inVirtualTime(t, func(t *testing.T, cluster *kfake.Cluster, c *Client) {
+		t.Helper()
 		m, err := c.Metadata(t.Context(), "t")
 		if err != nil {
 			t.Fatal(err)
@@ -398,6 +415,7 @@ func TestARecreatedTopicIsNoticedByItsID(t *testing.T) {
 func TestAnOldBrokerIsNamedWithWhatItOffers(t *testing.T) {
 	t.Parallel()
 	inVirtualTime(t, func(t *testing.T, _ *kfake.Cluster, c *Client) {
+		t.Helper()
 		node := leaderOf(t, c)
 		_, err := fetchOnce(t.Context(), c, node)
 		var old *UnsupportedError
@@ -410,6 +428,7 @@ func TestAnOldBrokerIsNamedWithWhatItOffers(t *testing.T) {
 func TestACommitByAnOldGenerationIsRefusedByPartition(t *testing.T) {
 	t.Parallel()
 	inVirtualTime(t, func(t *testing.T, _ *kfake.Cluster, c *Client) {
+		t.Helper()
 		node, err := c.FindCoordinator(t.Context(), "g")
 		if err != nil {
 			t.Fatal(err)

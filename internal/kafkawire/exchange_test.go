@@ -71,7 +71,7 @@ func TestAnAnswerIsReadIntoTheCallersMemory(t *testing.T) {
 func TestAnAbortedExchangeStopsAndIsWaitedFor(t *testing.T) {
 	t.Parallel()
 	ours, theirs := net.Pipe()
-	defer theirs.Close()
+	defer func() { _ = theirs.Close() }()
 	e := &exchange{correlation: 1, maxAnswer: 1000, request: &wireWriter{buf: []byte("request")}}
 	result := make(chan error, 1)
 	go func() { // ends with the exchange

@@ -24,7 +24,7 @@ func FuzzNextBatch(f *testing.F) {
 		next := int64(-1)
 		for rest := data; ; {
 			b, after, err := NextBatch(rest)
-			if err == io.EOF || errors.Is(err, io.ErrUnexpectedEOF) {
+			if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
 				return
 			}
 			if err != nil && after == nil {

@@ -9,7 +9,8 @@ import (
 
 func TestFindCoordinatorIsEncodedAsOthersDo(t *testing.T) {
 	t.Parallel()
-	forVersions(t, apiFindCoordinator, 0, func(t *testing.T, v int16, flex bool) {
+	forVersions(t, apiFindCoordinator, func(t *testing.T, v int16, flex bool) {
+		t.Helper()
 		for kind, key := range []coordinatorKey{groupKey("g"), transactionKey("g")} {
 			req := kmsg.NewPtrFindCoordinatorRequest()
 			req.CoordinatorKey, req.CoordinatorType = "g", int8(kind)
@@ -29,7 +30,8 @@ func TestFindCoordinatorIsEncodedAsOthersDo(t *testing.T) {
 
 func TestJoinGroupIsEncodedAsOthersDo(t *testing.T) {
 	t.Parallel()
-	forVersions(t, apiJoinGroup, 0, func(t *testing.T, v int16, flex bool) {
+	forVersions(t, apiJoinGroup, func(t *testing.T, v int16, flex bool) {
+		t.Helper()
 		ours := &JoinGroupRequest{
 			Group: "g", SessionTimeout: time.Second, RebalanceTimeout: 2 * time.Second, InstanceID: "i",
 			Protocols: []GroupProtocol{{"sticky", []byte("m")}, {"range", nil}}, Reason: "why",
@@ -63,7 +65,8 @@ func TestJoinGroupIsEncodedAsOthersDo(t *testing.T) {
 
 func TestGroupCallsAreEncodedAsOthersDo(t *testing.T) {
 	t.Parallel()
-	forVersions(t, apiSyncGroup, 0, func(t *testing.T, v int16, flex bool) {
+	forVersions(t, apiSyncGroup, func(t *testing.T, v int16, flex bool) {
+		t.Helper()
 		ours := &SyncGroupRequest{"g", 3, "m", "", "sticky", []GroupAssignment{{"m", []byte("a")}}}
 		req := kmsg.NewPtrSyncGroupRequest()
 		req.Group, req.Generation, req.MemberID = "g", 3, "m"
@@ -73,12 +76,14 @@ func TestGroupCallsAreEncodedAsOthersDo(t *testing.T) {
 		req.GroupAssignment = append(req.GroupAssignment, a)
 		wantBody(t, encodeBody(v, flex, ours.encode), req, v)
 	})
-	forVersions(t, apiHeartbeat, 0, func(t *testing.T, v int16, flex bool) {
+	forVersions(t, apiHeartbeat, func(t *testing.T, v int16, flex bool) {
+		t.Helper()
 		req := kmsg.NewPtrHeartbeatRequest()
 		req.Group, req.Generation, req.MemberID, req.InstanceID = "g", 3, "m", kmsg.StringPtr("i")
 		wantBody(t, encodeBody(v, flex, func(w *wireWriter) { encodeHeartbeat(w, "g", 3, "m", "i") }), req, v)
 	})
-	forVersions(t, apiLeaveGroup, 0, func(t *testing.T, v int16, flex bool) {
+	forVersions(t, apiLeaveGroup, func(t *testing.T, v int16, flex bool) {
+		t.Helper()
 		req := kmsg.NewPtrLeaveGroupRequest()
 		req.Group = "g"
 		m := kmsg.NewLeaveGroupRequestMember()
@@ -100,7 +105,8 @@ func TestGroupCallsAreEncodedAsOthersDo(t *testing.T) {
 
 func TestAdminCallsAreEncodedAsOthersDo(t *testing.T) {
 	t.Parallel()
-	forVersions(t, apiCreateTopics, 0, func(t *testing.T, v int16, flex bool) {
+	forVersions(t, apiCreateTopics, func(t *testing.T, v int16, flex bool) {
+		t.Helper()
 		req := kmsg.NewPtrCreateTopicsRequest()
 		req.TimeoutMillis = millis(createWait)
 		rt := kmsg.NewCreateTopicsRequestTopic()
@@ -129,7 +135,8 @@ func TestAdminCallsAreEncodedAsOthersDo(t *testing.T) {
 		wantEqual(t, throttle, int32(1))
 		wantEqual(t, got, []createdTopic{{"a", ErrTopicExists, "exists"}})
 	})
-	forVersions(t, apiDescribeConfigs, 0, func(t *testing.T, v int16, flex bool) {
+	forVersions(t, apiDescribeConfigs, func(t *testing.T, v int16, flex bool) {
+		t.Helper()
 		req := kmsg.NewPtrDescribeConfigsRequest()
 		rr := kmsg.NewDescribeConfigsRequestResource()
 		rr.ResourceType, rr.ResourceName, rr.ConfigNames = kmsg.ConfigResourceTypeTopic, "a", []string{"k"}

@@ -118,6 +118,7 @@ func TestTLSIsVerifiedAndClientCertificatesAreSent(t *testing.T) {
 	// Over TCP: on a synchronous pipe both ends of a refused handshake wait for
 	// each other.
 	overLoopback(t, func(t *testing.T, c *Client) {
+		t.Helper()
 		good := TLSConfig{Enabled: true, CAFile: a.ca, CertFile: a.cert, KeyFile: a.key, ServerName: "localhost"}
 		if err := connect(t, c, Security{TLS: good}); err != nil {
 			t.Errorf("mTLS: %v", err)
@@ -166,6 +167,7 @@ func TestSASLMechanismsAuthenticateAndWrongPasswordsAreRefused(t *testing.T) {
 		t.Run(mechanism, func(t *testing.T) {
 			t.Parallel()
 			inVirtualTime(t, func(t *testing.T, _ *kfake.Cluster, c *Client) {
+				t.Helper()
 				s := SASLConfig{Mechanism: mechanism, Username: "user", PasswordFile: file}
 				if err := connect(t, c, Security{SASL: s}); err != nil {
 					t.Errorf("%v", err)
