@@ -6,6 +6,7 @@
 #   broker.sh env [DIR]              print where it is
 #   broker.sh kill|restart|up [DIR] [NODE]   kill -9 a node (default: all); kill and start again; start again
 #   broker.sh with [-n NODES] [KEY=VALUE ...] -- COMMAND ...   start, run COMMAND with its addresses, stop
+#   broker.sh topics [-p PARTITIONS] TOPIC ...   create topics (default: 4 partitions) on KAFKA_BROKERS
 #   broker.sh fetch                  only fetch Kafka into the cache; print the folder
 #   broker.sh probe                  say how start would go about it, or what is missing
 #
@@ -333,6 +334,20 @@ stop_nodes() {
   wait "${pids[@]}"
 }
 
+topics() {
+  local partitions=4
+  if [ "${1:-}" = -p ]; then
+    partitions=$2
+    shift 2
+  fi
+  [ -n "${KAFKA_BROKERS:-}" ] || die "topics: KAFKA_BROKERS is not set; export what start printed"
+  RUNNER=$(runner)
+  [ "$RUNNER" = docker ] || fetch
+  DIR=$HERE
+  jvm java -XX:TieredStopAtLevel=1 -cp "$(classpath)" "$HERE/Topics.java" "$KAFKA_BROKERS" "$partitions" "$@" 2>&1 |
+    { grep -v -e SLF4J -e StatusLogger -e WARNING >&2 || true; }
+}
+
 # at sets DIR and RUNNER for a command on a running cluster.
 at() {
   DIR=${1:-${KAFKA_DIR:-}}
@@ -383,6 +398,7 @@ restart)
   for node in $(nodes "${2:-}"); do halt KILL "$node"; done
   launch_all "${2:-}" || die "Kafka did not start again: see $DIR/*/broker.log"
   ;;
+topics) topics "$@" ;;
 with) run_with "$@" ;;
 probe) probe ;;
 fetch) runner >/dev/null && fetch && echo "$LIBS" ;;
