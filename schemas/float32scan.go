@@ -1,7 +1,6 @@
 package schemas
 
 import (
-	"encoding/binary"
 	"math"
 	"unsafe"
 )
@@ -21,11 +20,12 @@ const fastSpan = 40
 // the same, so numbers of mixed lengths are not mispredicted; no exact decimal
 // conversion where the margin of nearTie proves that none is needed.
 func scanFloat32s(b []byte, i int, dst []byte) (next, n int, closed bool) {
-	p := unsafe.Pointer(unsafe.SliceData(b))
-	for n+4 <= len(dst) && i+fastSpan <= len(b) {
+	p, out := unsafe.Pointer(unsafe.SliceData(b)), unsafe.Pointer(unsafe.SliceData(dst))
+	room := len(dst) / 4
+	for last := len(b) - fastSpan; n < room && i <= last; n++ {
 		j := i
-		var sign uint32
 		t := wordAt(p, j)
+		var sign uint32
 		if byte(t) == '-' {
 			sign = 1 << 31
 			j++
@@ -33,74 +33,63 @@ func scanFloat32s(b []byte, i int, dst []byte) (next, n int, closed bool) {
 		}
 		t ^= zeroChars
 		mant := t & 0xff
-		room := 18 // digits that may follow without a mantissa above 2^64
-		power := powerRange
-		var digits int
-		if mant <= 9 && t>>8&0xff == '.'^'0' {
-			j += 2
-			if mant == 0 {
-				room = 19
-			}
-		} else {
-			k := digitRun(t)
-			if k == 0 || k == 8 || (mant == 0 && k > 1) {
+		whole, digits, k := 1, 0, 0 // digits before and behind the point, in its last word
+		if mant > 9 || t>>8&0xff != '.'^'0' {
+			whole = digitRun(t)
+			if whole == 0 || whole == 8 || (mant == 0 && whole > 1) {
 				break
 			}
-			mant = digitValue(t, k)
-			j += k
-			if byteAt(p, j) != '.' {
+			mant = digitValue(t, whole)
+			if byteAt(p, j+whole) != '.' {
+				j += whole
 				goto convert
 			}
-			j++
-			room = 19 - k
 		}
+		j += whole + 1
 		t = wordAt(p, j) ^ zeroChars
-		digits = digitRun(t)
-		if k := digits; k > 0 {
-			if k == 8 {
-				mant = mant*1e8 + eightDigits(t)
-				j += 8
-				t = wordAt(p, j) ^ zeroChars
-				k = digitRun(t)
-				digits += k
-				if k == 8 {
-					mant = mant*1e8 + eightDigits(t)
-					j += 8
-					t = wordAt(p, j) ^ zeroChars
-					k = digitRun(t)
-					digits += k
-				}
-			}
-			mant = mant*pow10[k] + digitValue(t, k)
-			j += k
+		k = digitRun(t)
+		digits = k
+		for k == 8 && digits <= 16 {
+			mant = mant*1e8 + eightDigits(t)
+			j += 8
+			t = wordAt(p, j) ^ zeroChars
+			k = digitRun(t)
+			digits += k
 		}
-		if digits == 0 || digits > room {
-			break
+		mant = mant*pow10[k&7] + digitValue(t, k)
+		if digits == 0 || (digits > 7 && (whole+digits > 19 || int64(mant) < 0)) {
+			break // no digit, more than 19, or above 2^63
 		}
-		power -= digits
+		j += k
 	convert:
-		f := float64(int64(mant)) * powers[power]
-		if nearTie(f) || int64(mant) < 0 {
+		f := float64(int64(mant)) * tenths[digits&31]
+		if nearTie(f) {
 			break
 		}
-		switch byteAt(p, j) {
-		case ',':
+		if c := halfAt(p, j); c == ','|' '<<8 {
+			j += 2
+		} else if byte(c) == ',' {
 			j++
-			if byteAt(p, j) == ' ' {
-				j++
+		} else {
+			if closed = byte(c) == ']'; !closed {
+				break
 			}
-			if byteAt(p, j) <= ' ' {
-				j = space(b, j)
-			}
-		case ']':
-			binary.LittleEndian.PutUint32(dst[n:], math.Float32bits(float32(f))|sign)
-			return j, n/4 + 1, true
-		default:
-			return i, n / 4, false
+			put32(out, n, math.Float32bits(float32(f))|sign)
+			return j, n + 1, true
 		}
-		binary.LittleEndian.PutUint32(dst[n:n+4], math.Float32bits(float32(f))|sign)
-		n += 4
+		if byteAt(p, j) <= ' ' {
+			j = space(b, j)
+		}
+		put32(out, n, math.Float32bits(float32(f))|sign)
 		i = j
 	}
-	return i, n / 4, false
+	return i, n, false
 }
+
+// tenths holds 10^-k as the nearest float64.
+var tenths = func() (t [32]float64) {
+	for k := range t {
+		t[k] = powers[powerRange-k]
+	}
+	return t
+}()

@@ -38,8 +38,8 @@ func eightDigits(t uint64) uint64 {
 		t>>16&0x000000FF000000FF*0x0000271000000001) >> 32
 }
 
-// pow10 holds the powers a run of at most eight digits shifts by.
-var pow10 = [9]uint64{1, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8}
+// pow10 holds the powers a run of digits shifts by.
+var pow10 = [8]uint64{1, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7}
 
 // stringStops marks the bytes of v that end a plain run inside a JSON string:
 // the quote, the backslash and control characters. Only the lowest mark is sure
@@ -50,11 +50,20 @@ func stringStops(v uint64) uint64 {
 	return ((quote-everyByte)&^quote | (slash-everyByte)&^slash | (v-everyByte*0x20)&^v) & highBits
 }
 
-// wordAt and byteAt read behind p without a bounds check. The caller has checked
+// wordAt, halfAt and byteAt read behind p without a bounds check. The caller has checked
 // once that the bytes it may look at exist: five checks a number are a quarter
 // of the time of scanFloat32s.
 func wordAt(p unsafe.Pointer, i int) uint64 {
 	return binary.LittleEndian.Uint64((*[8]byte)(unsafe.Add(p, i))[:])
 }
 
+func halfAt(p unsafe.Pointer, i int) uint16 {
+	return binary.LittleEndian.Uint16((*[2]byte)(unsafe.Add(p, i))[:])
+}
+
 func byteAt(p unsafe.Pointer, i int) byte { return *(*byte)(unsafe.Add(p, i)) }
+
+// put32 writes word n of the memory at p, likewise.
+func put32(p unsafe.Pointer, n int, v uint32) {
+	binary.LittleEndian.PutUint32((*[4]byte)(unsafe.Add(p, 4*n))[:], v)
+}
