@@ -157,11 +157,11 @@ func (b *batcher) signal() {
 }
 
 // ran feeds the estimate of a run's time, which decides when a deadline presses.
-func (b *batcher) ran(nanos int64) {
+func (b *batcher) ran(took int64) {
 	old := b.estimate.Load()
 	if old == 0 {
-		b.estimate.Store(nanos)
+		b.estimate.Store(took)
 		return
 	}
-	b.estimate.Store(old + (nanos-old)/8) // the last eight runs or so
+	b.estimate.Store(old + (took-old)/8) // the last eight runs or so
 }

@@ -92,7 +92,7 @@ func (it *Item) fail(err *schemas.Error) {
 
 // expired says whether the item's deadline had passed at a time.
 func (it *Item) expired(at int64) bool {
-	return it.Req.Deadline > 0 && it.Req.Deadline*1e6 < at
+	return it.Req.Deadline > 0 && nanos(it.Req.Deadline) < at
 }
 
 // expire ends an item whose deadline has passed.

@@ -33,8 +33,8 @@ func (b *openBatch) append(it *Item) {
 	b.Items = append(b.Items, it)
 	b.Rows += it.Req.Rows
 	b.Reason = ReasonFull
-	if d := it.Req.Deadline * int64(time.Millisecond); d > 0 && (b.deadline == 0 || d < b.deadline) {
-		b.deadline = d
+	if d := it.Req.Deadline; d > 0 && (b.deadline == 0 || nanos(d) < b.deadline) {
+		b.deadline = nanos(d)
 	}
 }
 

@@ -1,6 +1,8 @@
 package pipeline_test
 
 import (
+	"math"
+	"strconv"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -8,6 +10,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/sluice-ml/sluice/internal/metrics"
 	"github.com/sluice-ml/sluice/pipeline"
 	"github.com/sluice-ml/sluice/pipeline/pipelinetest"
 	"github.com/sluice-ml/sluice/schemas"
@@ -159,6 +162,26 @@ func TestExpiredItemsAreNotRun(t *testing.T) {
 			})
 		})
 	}
+}
+
+func TestAbsurdTimesOfARecordDoNoHarm(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		times := []int64{math.MaxInt64, math.MinInt64, -1, 0, 1 << 60}
+		reg := metrics.NewRegistry()
+		r := newRig(pipelinetest.SourceConfig{PerPartition: 100, Ordered: true, Shape: func(it *pipeline.Item) {
+			it.Timestamp = times[it.Offset%5]
+			it.Headers = append(it.Headers, schemas.Header{Key: "x-deadline", Value: strconv.AppendInt(nil, max(1<<60, times[it.Offset%5]), 10)})
+		}})
+		r.tel = &pipeline.Telemetry{Metrics: reg}
+
+		counts := r.run(t)
+
+		whole := reg.Histogram("sluice_publish_to_prediction_seconds", "", metrics.Seconds).With()
+		if counts.Predicted != 100 || whole.Value() < 0 || whole.Count() != 60 {
+			t.Errorf("Counts() = %+v, %v s over %d items, want 100 predicted, 60 of them with a time, none negative", counts, whole.Value(), whole.Count())
+		}
+	})
 }
 
 func TestItemTheSourceRefusedSkipsTheModel(t *testing.T) {

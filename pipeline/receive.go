@@ -3,6 +3,7 @@ package pipeline
 import (
 	"context"
 	"errors"
+	"math"
 	"sync"
 	"time"
 )
@@ -17,6 +18,12 @@ type chunk struct{ items []*Item }
 var chunkPool = sync.Pool{New: func() any { return &chunk{items: make([]*Item, 0, chunkItems)} }}
 
 func now() int64 { return time.Now().UnixNano() }
+
+// nanos is a time in Unix milliseconds as nanoseconds. Times come from records,
+// so any number may: those beyond the year 2262 are as late as can be said.
+func nanos(ms int64) int64 {
+	return min(max(ms, math.MinInt64/int64(time.Millisecond)), math.MaxInt64/int64(time.Millisecond)) * int64(time.Millisecond)
+}
 
 // receive takes items while slots are free (I4) and hands them to the decoders.
 // It returns nil when ctx is done, else the source's error, io.EOF at its end.

@@ -52,10 +52,11 @@ type stageTelemetry struct {
 	flushedAt int64
 }
 
-// tally is a histogram of nanoseconds: per bucket how many and their sum.
+// tally is a histogram of nanoseconds: per bucket how many and their sum, as
+// floats because records dated 1970 would overflow an integer.
 type tally struct {
 	count [maxBuckets]uint64
-	sum   [maxBuckets]int64
+	sum   [maxBuckets]float64
 }
 
 const maxBuckets = 24
@@ -72,21 +73,21 @@ var boundNanos = func() []int64 {
 	return out
 }()
 
-func (t *tally) observe(nanos int64) {
+func (t *tally) observe(took int64) {
 	i := 0
-	for i < len(boundNanos) && nanos > boundNanos[i] {
+	for i < len(boundNanos) && took > boundNanos[i] {
 		i++
 	}
 	t.count[i]++
-	t.sum[i] += nanos
+	t.sum[i] += float64(took)
 }
 
 // flush moves the tally into the series: the mean of a bucket's values lies in
-// the bucket, and the sum stays exact.
+// the bucket, and the sum stays.
 func (t *tally) flush(s *metrics.Series) {
 	for i, n := range t.count {
 		if n > 0 {
-			s.ObserveN(float64(t.sum[i])/float64(n)/1e9, n)
+			s.ObserveN(t.sum[i]/float64(n)/1e9, n)
 		}
 	}
 	*t = tally{}
@@ -177,7 +178,7 @@ func (s *stageTelemetry) observe(it *Item) {
 		return d
 	}
 	if it.Timestamp >= 0 {
-		start = it.Timestamp * int64(time.Millisecond)
+		start = nanos(it.Timestamp)
 		if start > at { // another machine's clock is ahead
 			s.skewed++
 			start = at
@@ -191,6 +192,8 @@ func (s *stageTelemetry) observe(it *Item) {
 		queue += step(st.inferAt)
 		s.times[stageInfer].observe(step(st.inferredAt))
 		s.times[stageEncode].observe(step(st.encodedAt))
+	} else {
+		queue += step(st.readyAt) // expired behind others
 	}
 	s.times[stageQueue].observe(queue)
 	s.times[stageOrder].observe(step(st.sentAt))
@@ -232,11 +235,11 @@ func (s *stageTelemetry) exemplars(it *Item) {
 	}
 	sc := it.state.trace.process.SpanContext()
 	trace, span := sc.TraceID(), sc.SpanID()
-	e := func(nanos int64) *metrics.Exemplar {
-		return &metrics.Exemplar{Value: float64(nanos) / 1e9, UnixNano: it.ProducedAt, TraceID: trace[:], SpanID: span[:]}
+	e := func(took int64) *metrics.Exemplar {
+		return &metrics.Exemplar{Value: float64(took) / 1e9, UnixNano: it.ProducedAt, TraceID: trace[:], SpanID: span[:]}
 	}
 	if it.Timestamp >= 0 && it.ProducedAt > 0 {
-		s.series[stageWhole].SetExemplar(e(max(0, it.ProducedAt-it.Timestamp*int64(time.Millisecond))))
+		s.series[stageWhole].SetExemplar(e(max(0, it.ProducedAt-nanos(it.Timestamp))))
 	}
 	if it.state.inferAt > 0 {
 		s.series[stageInfer].SetExemplar(e(it.state.inferredAt - it.state.inferAt))

@@ -86,6 +86,7 @@ func (w *worker) begin(ctx context.Context, b *openBatch) []*Item {
 		case it.state.dropped:
 			it.abandon()
 		case it.expired(at):
+			it.state.readyAt = at
 			w.p.expire(it, schemas.StageInfer)
 			w.done = append(w.done, it)
 		default:
