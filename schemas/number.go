@@ -45,6 +45,16 @@ func scanNumber(b []byte, i int) (x number, end int) {
 
 // digits adds the run of digits at i to the mantissa.
 func (x *number) digits(b []byte, i int) int {
+	for i+8 <= len(b) && x.mant < 1e11 { // room for eight digits
+		t := load(b, i) ^ zeroChars
+		k := digitRun(t)
+		if k < 8 {
+			x.mant = x.mant*pow10[k] + digitValue(t, k)
+			return i + k
+		}
+		x.mant = x.mant*1e8 + eightDigits(t)
+		i += 8
+	}
 	for ; i < len(b) && b[i]-'0' <= 9; i++ {
 		high, low := bits.Mul64(x.mant, 10)
 		sum, carry := bits.Add64(low, uint64(b[i]-'0'), 0)
@@ -162,8 +172,40 @@ func (x number) float64At(text []byte) (float64, bool) {
 		}
 		return f, true
 	}
+	if x.exact && x.mant > 0 && x.exp < 0 && -x.exp < len(wholePowers) {
+		f := quotient(x.mant, wholePowers[-x.exp])
+		if x.neg {
+			f = -f
+		}
+		return f, true
+	}
 	v, err := strconv.ParseFloat(view(text), 64)
 	return v, err == nil
+}
+
+// wholePowers holds the powers of ten below 2^64.
+var wholePowers = func() (p [20]uint64) {
+	p[0] = 1
+	for k := 1; k < len(p); k++ {
+		p[k] = 10 * p[k-1]
+	}
+	return p
+}()
+
+// quotient is m/d rounded once, ties to even: what 17 digits of a fraction need.
+// Both are shifted to have their top bit set, so that the whole part q of
+// 2^63 * m/d has 63 or 64 bits; a remainder is kept as a sticky last bit, ten
+// places below what a float64 holds. Converting q rounds it, scaling by a power
+// of two is exact.
+func quotient(m, d uint64) float64 {
+	mShift, dShift := bits.LeadingZeros64(m), bits.LeadingZeros64(d)
+	m <<= uint(mShift)
+	q, rest := bits.Div64(m>>1, m<<63, d<<uint(dShift))
+	if rest != 0 {
+		q |= 1
+	}
+	scale := math.Float64frombits(uint64(1023+dShift-mShift-63) << 52)
+	return float64(q) * scale
 }
 
 // view is b as a string without a copy, for calls that do not keep it.

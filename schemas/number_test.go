@@ -89,7 +89,13 @@ func TestFloat64IsExact(t *testing.T) {
 		if !finite(want) {
 			continue
 		}
-		for _, text := range []string{strconv.FormatFloat(want, 'g', -1, 64), strconv.FormatFloat(r.NormFloat64(), 'f', r.IntN(20), 64)} {
+		mant := r.Uint64() >> r.IntN(64)
+		half := mant>>12 | 1<<53 | 1 // 54 bits, the last one set: with a point in it still a tie
+		for _, text := range []string{
+			strconv.FormatFloat(want, 'g', -1, 64), strconv.FormatFloat(r.NormFloat64(), 'f', r.IntN(20), 64),
+			strconv.FormatUint(mant, 10) + "e-" + strconv.Itoa(r.IntN(22)),
+			strconv.FormatUint(half, 10) + ".0", strconv.FormatUint(half>>1, 10) + ".50",
+		} {
 			x, end := scanNumber([]byte(text), 0)
 			got, ok := x.float64At([]byte(text))
 			if v, err := strconv.ParseFloat(text, 64); end != len(text) || ok != (err == nil) || got != v {

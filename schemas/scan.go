@@ -112,6 +112,12 @@ func skipLiteral(b []byte, i int) int {
 
 // skipDigits returns the index of the first byte from i on that is no digit.
 func skipDigits(b []byte, i int) int {
+	for i+8 <= len(b) {
+		k := digitRun(load(b, i) ^ zeroChars)
+		if i += k; k < 8 {
+			return i
+		}
+	}
 	for i < len(b) && b[i]-'0' <= 9 {
 		i++
 	}
