@@ -20,7 +20,7 @@ func resetResult(it *pipeline.Item, p *plan) {
 		out := &outs[o]
 		out.Name, out.Type = p.outputs[o].name, p.outputs[o].typ
 		out.Shape, out.Data, out.Strings, out.Maps = out.Shape[:0], out.Data[:0], out.Strings[:0], nil
-		out.HasRows = p.outputs[o].axis == 0
+		out.HasRows = p.outputs[o].axis >= 0
 	}
 	it.Res.Outputs = outs
 }

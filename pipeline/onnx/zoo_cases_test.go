@@ -307,7 +307,7 @@ var statefulCase = zooCase{
 		for i := range next {
 			next[i] += state[i] / 2
 		}
-		out := schemas.Output{Tensor: f32("stateN", dims(1, 1, 8), next...)}
+		out := rowOut(f32("stateN", dims(1, 1, 8), next...))
 		return []schemas.Output{rowOut(f32("output", dims(1, 1), times(next, weights(13, 8))...)), out}
 	},
 }
