@@ -7,8 +7,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
 	"testing"
 	"time"
 
@@ -45,20 +43,27 @@ func produceBatch(t *testing.T, c *Client, topic string, w *BatchWriter, codec C
 	}
 }
 
-func produceRaw(t *testing.T, c *Client, topic string, batch []byte) ProducedPartition {
+// produceRaw sends a batch to the leader, as long as it takes a new topic's
+// leader to know that it is one.
+func produceRaw(t *testing.T, c *Client, topic string, batch []byte) (p ProducedPartition) {
 	t.Helper()
-	node, _, err := c.Leader(t.Context(), topic, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	res, err := c.Produce(t.Context(), node, &ProduceRequest{Partitions: []ProducePartition{{topic, 0, [][]byte{batch}}}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if len(res.Partitions) != 1 {
-		t.Fatalf("%d partitions in the answer", len(res.Partitions))
-	}
-	return res.Partitions[0]
+	kafkatest.Eventually(t, 30*time.Second, "the leader takes the batch", func(ctx context.Context) bool {
+		node, _, err := c.Leader(ctx, topic, 0)
+		if err != nil {
+			return false
+		}
+		res, err := c.Produce(ctx, node, &ProduceRequest{Partitions: []ProducePartition{{topic, 0, [][]byte{batch}}}})
+		if err != nil || len(res.Partitions) != 1 {
+			t.Fatalf("%+v, %v", res, err)
+		}
+		p = res.Partitions[0]
+		if p.Err == ErrNotLeader || p.Err == ErrUnknownTopicOrPartition {
+			c.Forget(topic)
+			return false
+		}
+		return true
+	})
+	return p
 }
 
 // readAll fetches partition 0 up to its end and returns copies of its records.
@@ -273,7 +278,11 @@ func TestRealBrokerKeepsAGroupAndItsOffsets(t *testing.T) {
 		Group: group, SessionTimeout: 10 * time.Second, RebalanceTimeout: 10 * time.Second,
 		Protocols: []GroupProtocol{{"range", subscription(topic)}}, Reason: "test",
 	}
-	res, err := c.JoinGroup(ctx, node, join)
+	var res *JoinGroupResponse
+	kafkatest.Eventually(t, 30*time.Second, "a new cluster's coordinator is ready", func(ctx context.Context) bool {
+		res, err = c.JoinGroup(ctx, node, join)
+		return err != nil || res.Err != ErrNotCoordinator && res.Err != ErrCoordinatorLoading
+	})
 	if err != nil || res.Err != ErrMemberIDRequired || res.MemberID == "" {
 		t.Fatalf("first join: %+v, %v", res, err)
 	}
@@ -377,58 +386,4 @@ func TestRealBrokerListsOffsetsAndConfigs(t *testing.T) {
 		t.Fatalf("LogAppendTime: %+v", got)
 	}
 	equalToFranz(t, topic, got)
-}
-
-func TestRealBrokerOverTLS(t *testing.T) {
-	t.Parallel()
-	addresses, ca := kafkatest.TLSBrokers(t)
-	cfg := Config{Brokers: addresses}
-	if err := (Security{TLS: TLSConfig{Enabled: true, CAFile: ca}}).Apply(&cfg); err != nil {
-		t.Fatal(err)
-	}
-	wantCluster(t, cfg)
-	cfg = Config{Brokers: addresses}
-	if err := (Security{TLS: TLSConfig{Enabled: true}}).Apply(&cfg); err != nil {
-		t.Fatal(err)
-	}
-	c := realClient(t, func(k *Config) { *k = cfg })
-	if _, err := c.ClusterID(t.Context()); err == nil {
-		t.Fatal("an unknown authority is trusted")
-	}
-}
-
-func TestRealBrokerOverSASL(t *testing.T) {
-	t.Parallel()
-	addresses, ca := kafkatest.SASLBrokers(t)
-	file := filepath.Join(t.TempDir(), "password")
-	if err := os.WriteFile(file, []byte(kafkatest.Password+"\n"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	s := Security{
-		TLS:  TLSConfig{Enabled: true, CAFile: ca},
-		SASL: SASLConfig{Mechanism: "SCRAM-SHA-256", Username: kafkatest.User, PasswordFile: file},
-	}
-	cfg := Config{Brokers: addresses}
-	if err := s.Apply(&cfg); err != nil {
-		t.Fatal(err)
-	}
-	wantCluster(t, cfg)
-	s.SASL.PasswordFile, s.SASL.Password = "", "wrong"
-	if err := s.Apply(&cfg); err != nil {
-		t.Fatal(err)
-	}
-	c := realClient(t, func(k *Config) { *k = cfg })
-	_, err := c.ClusterID(t.Context())
-	var cut *NetError
-	if !errors.Is(err, ErrSASLAuthentication) || !errors.As(err, &cut) {
-		t.Fatalf("wrong password: %v", err)
-	}
-}
-
-func wantCluster(t *testing.T, cfg Config) {
-	t.Helper()
-	c := realClient(t, func(k *Config) { *k = cfg })
-	if id, err := c.ClusterID(t.Context()); err != nil || id == "" {
-		t.Fatalf("cluster id %q, %v", id, err)
-	}
 }
