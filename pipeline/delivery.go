@@ -155,10 +155,15 @@ func (p *Partition) send(e *entry, end uint64) *Item {
 	return it
 }
 
-// afterAdvance goes on with delivery where the head of the line may pass a full
-// gate now. Not from this goroutine: it is the sink's.
+// afterAdvance asks for a commit if the gate is full, now that there is more to
+// commit, and goes on with delivery where the head of the line may pass a full
+// gate. Not from this goroutine: it is the sink's.
 func (p *Partition) afterAdvance() {
-	if p.cfg.Ordered || p.cfg.Gate == nil {
+	if !p.cfg.Gate.full() {
+		return
+	}
+	p.cfg.Gate.wake()
+	if p.cfg.Ordered {
 		return
 	}
 	p.mu.Lock()

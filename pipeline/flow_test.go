@@ -68,6 +68,40 @@ func TestFullGatePausesDeliveryUntilCommitted(t *testing.T) {
 	}
 }
 
+func TestFullGateAsksAgainWhenMoreCanBeCommitted(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		asked := make(chan struct{}, 1)
+		gate := pipeline.NewGate(10, func() {
+			select {
+			case asked <- struct{}{}:
+			default:
+			}
+		})
+		r := newRig(pipelinetest.SourceConfig{PerPartition: 100, Ordered: true, Gate: gate})
+		r.sink.Delay = time.Second // when the gate fills nothing can be committed yet
+		_, done := r.start(t)
+
+		for ended := false; !ended; {
+			select {
+			case <-asked:
+				r.src.Commit()
+			case err := <-done:
+				if err != nil {
+					t.Fatal(err)
+				}
+				ended = true
+			case <-time.After(time.Minute):
+				t.Fatal("delivery stands still: nobody asked for a commit")
+			}
+		}
+
+		if n := len(r.sink.Outcomes()); n != 100 {
+			t.Errorf("%d outcomes, want 100", n)
+		}
+	})
+}
+
 func TestStopWaitsForHeldOutcomes(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

@@ -18,7 +18,8 @@ type Gate struct {
 }
 
 // NewGate returns a gate for limit outcomes; wake, which must not block, is
-// called without locks when the limit is reached: commit now.
+// called without locks from any goroutine when the limit is reached, and while it
+// is as positions move: commit now.
 func NewGate(limit int, wake func()) *Gate {
 	return &Gate{limit: int64(limit), asked: wake}
 }
@@ -56,6 +57,8 @@ func (g *Gate) tryTake() bool {
 		}
 	}
 }
+
+func (g *Gate) full() bool { return g != nil && g.used.Load() >= g.limit }
 
 func (g *Gate) overdraw() { g.used.Add(1) }
 
