@@ -24,7 +24,7 @@ type app struct {
 // run is the whole program but for signals and the exit.
 func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer, environ []string) int {
 	a := &app{in: stdin, out: stdout, err: stderr, environ: environ}
-	root := a.rootCommand()
+	root := a.rootCommand() //nolint:contextcheck // commands get it from cobra, below
 	root.SetArgs(args)
 	root.SetIn(stdin)
 	root.SetOut(stdout)
@@ -32,7 +32,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	err := root.ExecuteContext(ctx)
 	if err != nil {
 		if text := err.Error(); text != "" {
-			fmt.Fprintln(stderr, "sluice: "+strings.ReplaceAll(text, "\n", "\n        "))
+			a.say("sluice: %s", strings.ReplaceAll(text, "\n", "\n        "))
 		}
 	}
 	return exitCode(err)
@@ -139,6 +139,9 @@ func (a *app) applyEnvironment(cmd *cobra.Command, _ []string) error {
 	})
 	return errors.Join(errs...)
 }
+
+// say writes a line for people; when nobody reads it any more, so be it.
+func (a *app) say(format string, args ...any) { _, _ = fmt.Fprintf(a.err, format+"\n", args...) }
 
 // lookup reads the environment of this invocation; the last of equal names
 // counts, as in the system's.

@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
-	"text/tabwriter"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -83,7 +83,7 @@ func (a *app) dlqLs(cmd *cobra.Command, flags *dlqFlags) error {
 }
 
 func printGroups(out io.Writer, list []*letterGroup, total int64) error {
-	w := tabwriter.NewWriter(out, 0, 4, 2, ' ', 0)
+	w := &strings.Builder{}
 	if len(list) > 0 {
 		fmt.Fprintln(w, "COUNT\tCLASS\tSTAGE\tINPUT\tLAST\tTOPIC\tMESSAGE")
 	}
@@ -92,5 +92,5 @@ func printGroups(out io.Writer, list []*letterGroup, total int64) error {
 			g.Last.Format(time.RFC3339), g.Topic, preview([]byte(g.Message), 80))
 	}
 	fmt.Fprintf(w, "%d dead letters\n", total)
-	return w.Flush()
+	return printTable(out, w)
 }

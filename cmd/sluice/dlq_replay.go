@@ -23,6 +23,9 @@ import (
 // was replayed.
 const replayGroupPrefix = "sluice-dlq-replay."
 
+// groupNotFound is what some brokers say of a group that has committed nothing.
+const groupNotFound kafkawire.ErrorCode = 69
+
 // commitEvery is how often the position is committed: what a crash repeats.
 const commitEvery = time.Second
 
@@ -171,7 +174,7 @@ func (r *replayer) readPositions(ctx context.Context, group, topic string, prese
 		ids, positions[p] = append(ids, p), &replayPosition{base: first}
 	}
 	offsets, err := r.client.OffsetFetch(ctx, group, map[string][]int32{topic: ids}, true)
-	if err != nil {
+	if err != nil && !errors.Is(err, groupNotFound) {
 		return fmt.Errorf("read the position of group %s: %w", group, err)
 	}
 	for _, o := range offsets {

@@ -142,20 +142,20 @@ func preview(value []byte, limit int) string {
 }
 
 func printLetters(out io.Writer, list []shownLetter) error {
+	w := &strings.Builder{}
 	for i, l := range list {
 		if i > 0 {
-			fmt.Fprintln(out)
+			fmt.Fprintln(w)
 		}
-		fmt.Fprintf(out, "%s/%d@%d  written %s\n", l.Topic, l.Partition, l.Offset, l.Time.Format(time.RFC3339))
-		fmt.Fprintf(out, "  cause     %s at %s, %d attempts: %s\n", l.Class, l.Stage, l.Attempts, preview([]byte(l.Message), 1024))
-		fmt.Fprintf(out, "  of        %s, group %s, model %s\n", l.where(), l.Group, l.Model)
-		fmt.Fprintf(out, "  key       %s\n", l.Key)
+		fmt.Fprintf(w, "%s/%d@%d  written %s\n", l.Topic, l.Partition, l.Offset, l.Time.Format(time.RFC3339))
+		fmt.Fprintf(w, "  cause     %s at %s, %d attempts: %s\n", l.Class, l.Stage, l.Attempts, preview([]byte(l.Message), 1024))
+		fmt.Fprintf(w, "  of        %s, group %s, model %s\n", l.where(), l.Group, l.Model)
+		fmt.Fprintf(w, "  key       %s\n", l.Key)
 		for _, h := range l.Headers {
-			fmt.Fprintf(out, "  header    %s: %s\n", h["name"], h["value"])
+			fmt.Fprintf(w, "  header    %s: %s\n", h["name"], h["value"])
 		}
-		if _, err := fmt.Fprintf(out, "  value     %d bytes: %s\n", l.ValueBytes, l.Preview); err != nil {
-			return err
-		}
+		fmt.Fprintf(w, "  value     %d bytes: %s\n", l.ValueBytes, l.Preview)
 	}
-	return nil
+	_, err := io.WriteString(out, w.String())
+	return err
 }

@@ -2,8 +2,9 @@ package main
 
 import (
 	"encoding/json"
-	"fmt"
 	"io"
+	"strings"
+	"text/tabwriter"
 
 	"github.com/spf13/cobra"
 
@@ -32,7 +33,7 @@ func (a *app) load(cmd *cobra.Command, f *sourceFlags, kafkaOnly bool) (*config.
 		KnownEnv: flagEnvironment(cmd.Root()), KafkaOnly: kafkaOnly && f.file == "",
 	})
 	for _, w := range warnings {
-		fmt.Fprintln(a.err, "warning: "+w.Error())
+		a.say("warning: %v", w)
 	}
 	return cfg, err
 }
@@ -40,6 +41,15 @@ func (a *app) load(cmd *cobra.Command, f *sourceFlags, kafkaOnly bool) (*config.
 // jsonFlag is --json of a reporting command.
 func jsonFlag(cmd *cobra.Command, target *bool) {
 	cmd.Flags().BoolVar(target, "json", false, "print JSON")
+}
+
+// printTable aligns the tab-separated columns of lines.
+func printTable(out io.Writer, lines *strings.Builder) error {
+	w := tabwriter.NewWriter(out, 0, 4, 2, ' ', 0)
+	if _, err := io.WriteString(w, lines.String()); err != nil {
+		return err
+	}
+	return w.Flush()
 }
 
 // printJSON writes one value as indented JSON.

@@ -7,7 +7,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"text/tabwriter"
 
 	"github.com/spf13/cobra"
 
@@ -97,7 +96,7 @@ func (a *app) modelInspect(cmd *cobra.Command, flags *inspectFlags, args []strin
 }
 
 func printReport(out io.Writer, r *onnx.Report) error {
-	w := tabwriter.NewWriter(out, 0, 4, 2, ' ', 0)
+	w := &strings.Builder{}
 	line := func(name, format string, args ...any) { fmt.Fprintf(w, name+"\t"+format+"\n", args...) }
 	line("model", "%s, version %s", r.Name, r.Version)
 	line("file", "%s", r.File)
@@ -135,7 +134,7 @@ func printReport(out io.Writer, r *onnx.Report) error {
 	for _, warning := range r.Warnings {
 		line("warning", "%s", warning)
 	}
-	return w.Flush()
+	return printTable(out, w)
 }
 
 func describePort(t onnx.TensorInfo) string {

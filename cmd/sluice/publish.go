@@ -81,7 +81,7 @@ func (a *app) publish(cmd *cobra.Command, flags *publishFlags, args []string) er
 	if err != nil {
 		return err
 	}
-	p := &publisher{flags: flags, out: out, partitions: int32(len(meta.Partitions)), budget: pipeline.NewBudget(publishBuffer), name: name, err: a.err}
+	p := &publisher{flags: flags, out: out, partitions: int32(len(meta.Partitions)), budget: pipeline.NewBudget(publishBuffer), name: name, app: a}
 	return p.run(cmd.Context(), in)
 }
 
@@ -136,7 +136,7 @@ type publisher struct {
 	partitions int32
 	budget     *pipeline.Budget
 	name       string
-	err        io.Writer
+	app        *app
 
 	mu        sync.Mutex // guards what follows
 	published int64
@@ -233,9 +233,9 @@ func (p *publisher) reject(number int64, err error) {
 	defer p.mu.Unlock()
 	switch p.rejected++; {
 	case p.rejected <= complaints:
-		fmt.Fprintf(p.err, "%s, line %d: %v\n", p.name, number, err)
+		p.app.say("%s, line %d: %v", p.name, number, err)
 	case p.rejected == complaints+1:
-		fmt.Fprintln(p.err, "further rejected lines are only counted")
+		p.app.say("further rejected lines are only counted")
 	}
 }
 
@@ -249,5 +249,5 @@ func (p *publisher) progress(began time.Time) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	rate := float64(p.published) / max(time.Since(began).Seconds(), 1e-3)
-	fmt.Fprintf(p.err, "published %s, rejected %s, %s per second\n", groupDigits(p.published), groupDigits(p.rejected), readableRate(rate))
+	p.app.say("published %s, rejected %s, %s per second", groupDigits(p.published), groupDigits(p.rejected), readableRate(rate))
 }

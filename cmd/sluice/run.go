@@ -40,7 +40,7 @@ func (a *app) serve(cmd *cobra.Command, flags *sourceFlags) error {
 		return usageErrorf("%w", err)
 	}
 	for _, w := range warnings {
-		log.Warn("configuration", "path", w.Path, "where", w.Position.String(), "warning", w.Message)
+		log.Warn("configuration", "path", w.Path, "where", w.String(), "warning", w.Message)
 	}
 	ctx := cmd.Context()
 	s, err := newService(ctx, cfg, serviceDeps{Logger: log, Env: a.env})

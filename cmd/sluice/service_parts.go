@@ -53,7 +53,7 @@ func (s *service) assemble(ctx context.Context, deps serviceDeps) (err error) {
 	if err != nil {
 		return err
 	}
-	return s.connectParts(meta, codec, tel)
+	return s.connectParts(meta, codec, tel) //nolint:contextcheck // the producer lives until Close
 }
 
 // connectParts makes source, sink and pipeline.
@@ -97,7 +97,7 @@ func modelError(ctx context.Context, err error) error {
 	case errors.Is(err, onnx.ErrNoLibrary), errors.Is(err, onnx.ErrNoDevice):
 		return err
 	default:
-		return usageErrorf("model: %w", err)
+		return usageErrorf("model: %w; see model.path, model.version and model.sha256", err)
 	}
 }
 

@@ -119,7 +119,7 @@ func (l *loader) where(path string) Position {
 		p = p[:i]
 	}
 	if l.file == "" {
-		return Position{Source: "configuration"}
+		return Position{Source: "no configuration file (-c)"}
 	}
 	return Position{File: l.file, Line: 1, Column: 1}
 }
