@@ -33,6 +33,7 @@ func BenchmarkReceive(b *testing.B) {
 }
 
 func benchReceive(b *testing.B, size, count int, codec kgo.CompressionCodec) {
+	b.Helper()
 	brokers := kafkatest.Brokers(b)
 	const partitions = 4
 	topic := kafkatest.Topic(b, brokers, partitions)

@@ -299,7 +299,7 @@ func writeAndCompact(t *testing.T, brokers []string, topic string) {
 		time.Sleep(time.Duration(i) * 50 * time.Millisecond) // a segment rolls by its age
 	}
 	kafkatest.Eventually(t, time.Minute, "the cleaner has run", func(context.Context) bool {
-		write("roll") // only a write rolls the active segment
-		return len(readByScan(t, brokers, topic)) < written-400
+		write("roll")                                           // only a write rolls the active segment
+		return len(readByScan(t, brokers, topic)) < written-400 //nolint:contextcheck // the test's own context bounds it
 	})
 }

@@ -2,6 +2,7 @@ package kafka
 
 import (
 	"bytes"
+	"sync"
 	"testing"
 	"time"
 
@@ -16,7 +17,7 @@ import (
 func TestLeaderMovesAreFollowed(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(w *world) {
-		w.topic("in", 2)
+		w.topic(2)
 		r := w.reader(w.config())
 		for round := range 6 {
 			for p := range int32(2) {
@@ -24,18 +25,18 @@ func TestLeaderMovesAreFollowed(t *testing.T) {
 					w.Fatal(err)
 				}
 			}
-			w.produce("in", 2, 10)
+			w.produce(2, 10)
 			w.until(10*time.Second, "records", func() bool { return r.count() == 20*(round+1) })
 		}
-		w.until(5*time.Second, "commit", func() bool { return w.committed("g", "in", 0) == 60 })
+		w.until(5*time.Second, "commit", func() bool { return w.committed(0) == 60 })
 	}, kfake.Ports(9092, 9093))
 }
 
 func TestPartitionWithoutLeaderWaitsAndOthersGoOn(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(w *world) {
-		w.topic("in", 2)
-		w.produce("in", 2, 5)
+		w.topic(2)
+		w.produce(2, 5)
 		h := w.cluster.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Fetch}, Topic: "in", Partitions: []int32{1}, Err: kerr.NotLeaderForPartition, Count: -1})
 		r := w.reader(w.config())
 		w.until(5*time.Second, "the healthy one", func() bool { return r.values()["0/4"] == 1 })
@@ -51,7 +52,7 @@ func TestPartitionWithoutLeaderWaitsAndOthersGoOn(t *testing.T) {
 func TestLongPollOfAQuietPartitionHoldsNobodyBack(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(w *world) {
-		w.topic("in", 3)
+		w.topic(3)
 		cfg := w.config()
 		cfg.FetchWait = time.Minute
 		r := w.reader(cfg)
@@ -71,11 +72,14 @@ func TestLongPollOfAQuietPartitionHoldsNobodyBack(t *testing.T) {
 func TestThrottleOfTheBrokerIsHonoured(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(w *world) {
-		w.topic("in", 1)
-		w.produce("in", 1, 1)
+		w.topic(1)
+		w.produce(1, 1)
+		var mu sync.Mutex
 		var at []time.Time
 		w.cluster.ControlKey(int16(kmsg.Fetch), func(req kmsg.Request) (kmsg.Response, error, bool) {
 			w.cluster.KeepControl()
+			mu.Lock()
+			defer mu.Unlock()
 			at = append(at, time.Now())
 			if len(at) > 1 {
 				return nil, nil, false
@@ -86,6 +90,8 @@ func TestThrottleOfTheBrokerIsHonoured(t *testing.T) {
 		})
 		r := w.reader(w.config())
 		w.until(time.Minute, "the record", func() bool { return r.count() == 1 })
+		mu.Lock()
+		defer mu.Unlock()
 		if gap := at[1].Sub(at[0]); gap < 7*time.Second {
 			w.Errorf("the next fetch came after %v", gap)
 		}
@@ -95,8 +101,8 @@ func TestThrottleOfTheBrokerIsHonoured(t *testing.T) {
 func TestNoPartitionHoldsMoreThanTwiceItsShare(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(w *world) {
-		w.topic("in", 4)
-		w.produce("in", 1, 500) // all in partition 0
+		w.topic(4)
+		w.produce(1, 500) // all in partition 0
 		cfg := w.config()
 		cfg.MaxInFlight = 40
 		r := w.reader(cfg, func(r *reader) { r.hold = holdAll })
@@ -115,8 +121,8 @@ func TestNoPartitionHoldsMoreThanTwiceItsShare(t *testing.T) {
 func TestReceiveTakesTurnsAndNeverMoreThanAsked(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(w *world) {
-		w.topic("in", 4)
-		w.produce("in", 4, 100)
+		w.topic(4)
+		w.produce(4, 100)
 		src, err := NewSource(w.client(), w.config(), nil)
 		if err != nil {
 			w.Fatal(err)
@@ -148,7 +154,7 @@ func TestReceiveTakesTurnsAndNeverMoreThanAsked(t *testing.T) {
 func TestBytesStayBoundedAndComeBack(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(w *world) {
-		w.topic("in", 4)
+		w.topic(4)
 		var recs []*kgo.Record
 		for i := range 400 {
 			recs = append(recs, &kgo.Record{Topic: "in", Partition: int32(i % 4), Value: bytes.Repeat([]byte{byte(i)}, 20<<10)})
@@ -177,7 +183,7 @@ func TestBytesStayBoundedAndComeBack(t *testing.T) {
 			w.Errorf("%d bytes held, the limit is %d", most, cfg.MaxInFlightBytes)
 		}
 		r.letGo(nil)
-		w.until(5*time.Second, "commit", func() bool { return w.committed("g", "in", 3) == 100 })
+		w.until(5*time.Second, "commit", func() bool { return w.committed(3) == 100 })
 		r.close(true)
 		if used := cfg.Budget.Used(); used != 0 {
 			w.Errorf("%d bytes never came back", used)
@@ -190,7 +196,7 @@ func TestBytesStayBoundedAndComeBack(t *testing.T) {
 func TestDecompressionUnderASmallBudgetMakesProgress(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(w *world) {
-		w.topic("in", 4)
+		w.topic(4)
 		value := bytes.Repeat([]byte("0123456789"), 3000)
 		for range 10 {
 			var recs []*kgo.Record
@@ -222,7 +228,7 @@ func TestAbortedTransactionsAreNeverSeenAndTheCommitReachesTheEnd(t *testing.T) 
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			inBubble(t, func(w *world) {
-				w.topic("in", 1)
+				w.topic(1)
 				tx, err := kgo.NewClient(kgo.SeedBrokers(w.cluster.ListenAddrs()...), kgo.Dialer(w.network.DialContext), kgo.TransactionalID("tx"))
 				if err != nil {
 					w.Fatal(err)
@@ -242,7 +248,7 @@ func TestAbortedTransactionsAreNeverSeenAndTheCommitReachesTheEnd(t *testing.T) 
 				cfg := w.config()
 				cfg.ReadUncommitted = uncommitted
 				r := w.reader(cfg)
-				w.until(5*time.Second, "commit at the end, over the last marker", func() bool { return w.committed("g", "in", 0) == 8 })
+				w.until(5*time.Second, "commit at the end, over the last marker", func() bool { return w.committed(0) == 8 })
 				want := 2
 				if uncommitted {
 					want = 4

@@ -21,8 +21,8 @@ func (r *reader) generation() int32 { return r.src.Status().Generation }
 func TestSecondMemberTakesHalfAndNothingIsDoneTwice(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(w *world) {
-		w.topic("in", 4)
-		w.produce("in", 4, 100)
+		w.topic(4)
+		w.produce(4, 100)
 		a := w.reader(w.config())
 		w.until(5*time.Second, "first half", func() bool { return a.count() == 400 })
 
@@ -45,7 +45,7 @@ func TestSecondMemberTakesHalfAndNothingIsDoneTwice(t *testing.T) {
 func TestLeavingMemberHandsOverAtOnce(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(w *world) {
-		w.topic("in", 4)
+		w.topic(4)
 		a, b := w.reader(w.config()), w.reader(w.config())
 		w.until(20*time.Second, "two and two", func() bool { return a.assigned() == 2 && b.assigned() == 2 })
 
@@ -62,7 +62,7 @@ func TestLeavingMemberHandsOverAtOnce(t *testing.T) {
 func TestStaticMemberKeepsItsGenerationOverARestart(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(w *world) {
-		w.topic("in", 2)
+		w.topic(2)
 		cfg := w.config()
 		cfg.Instance = "one"
 		first := w.reader(cfg)
@@ -70,7 +70,7 @@ func TestStaticMemberKeepsItsGenerationOverARestart(t *testing.T) {
 		generation := first.generation()
 		first.close(false)
 
-		w.produce("in", 2, 10)
+		w.produce(2, 10)
 		second := w.reader(cfg)
 		w.until(5*time.Second, "its records", func() bool { return second.count() == 20 })
 
@@ -83,7 +83,7 @@ func TestStaticMemberKeepsItsGenerationOverARestart(t *testing.T) {
 func TestRestartedStaticLeaderSeesPartitionsAddedMeanwhile(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(w *world) {
-		w.topic("in", 2)
+		w.topic(2)
 		cfg := w.config()
 		cfg.Instance, cfg.Start = "one", StartLatest
 		first := w.reader(cfg)
@@ -93,7 +93,7 @@ func TestRestartedStaticLeaderSeesPartitionsAddedMeanwhile(t *testing.T) {
 			w.Fatal(err)
 		}
 		time.Sleep(time.Second)
-		w.produce("in", 3, 1)
+		w.produce(3, 1)
 
 		second := w.reader(cfg)
 
@@ -104,7 +104,7 @@ func TestRestartedStaticLeaderSeesPartitionsAddedMeanwhile(t *testing.T) {
 func TestSecondProcessOfOneNameEndsTheFirst(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(w *world) {
-		w.topic("in", 2)
+		w.topic(2)
 		cfg := w.config()
 		cfg.Instance = "one"
 		a := w.reader(cfg)
@@ -122,7 +122,7 @@ func TestSecondProcessOfOneNameEndsTheFirst(t *testing.T) {
 func TestSessionTimeoutTheBrokerRefusesIsAConfigurationError(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(w *world) {
-		w.topic("in", 1)
+		w.topic(1)
 		r := w.reader(w.config())
 		<-r.ended
 		if !errors.Is(r.err, ErrConfiguration) {
@@ -137,15 +137,15 @@ func TestCoordinatorTroubleKeepsTheGeneration(t *testing.T) {
 		t.Run(code.Message, func(t *testing.T) {
 			t.Parallel()
 			inBubble(t, func(w *world) {
-				w.topic("in", 2)
+				w.topic(2)
 				r := w.reader(w.config())
 				w.until(5*time.Second, "joined", func() bool { return r.assigned() == 2 })
 				generation := r.generation()
 
 				h := w.cluster.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Heartbeat, kmsg.OffsetCommit}, Err: code, Count: 8})
-				w.produce("in", 2, 10)
+				w.produce(2, 10)
 				w.until(30*time.Second, "records", func() bool { return r.count() == 20 })
-				w.until(30*time.Second, "commits", func() bool { return w.committed("g", "in", 0) == 10 && w.committed("g", "in", 1) == 10 })
+				w.until(30*time.Second, "commits", func() bool { return w.committed(0) == 10 && w.committed(1) == 10 })
 
 				if h.Hits() == 0 {
 					w.Error("no fault was met")
@@ -164,8 +164,8 @@ func TestExpelledMemberClosesItsPartitionsAndRejoins(t *testing.T) {
 		t.Run(code.Message, func(t *testing.T) {
 			t.Parallel()
 			inBubble(t, func(w *world) {
-				w.topic("in", 1)
-				w.produce("in", 1, 10)
+				w.topic(1)
+				w.produce(1, 10)
 				r := w.reader(w.config(), func(r *reader) { r.hold = func(*pipeline.Item) bool { return true } })
 				w.until(5*time.Second, "records in hand", func() bool { return r.count() == 10 })
 
@@ -179,11 +179,11 @@ func TestExpelledMemberClosesItsPartitionsAndRejoins(t *testing.T) {
 					it.Settle(nil) // I3: these belong to a closed epoch
 				}
 				time.Sleep(time.Second)
-				if at := w.committed("g", "in", 0); at > 0 {
+				if at := w.committed(0); at > 0 {
 					w.Errorf("an outcome of the lost generation was committed: %d", at)
 				}
 				r.letGo(nil)
-				w.until(5*time.Second, "commit", func() bool { return w.committed("g", "in", 0) == 10 })
+				w.until(5*time.Second, "commit", func() bool { return w.committed(0) == 10 })
 			})
 		})
 	}
@@ -192,7 +192,7 @@ func TestExpelledMemberClosesItsPartitionsAndRejoins(t *testing.T) {
 func TestFailedCommitsLoseNothingAndNeverGoBack(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(w *world) {
-		w.topic("in", 1)
+		w.topic(1)
 		highest := int64(-1)
 		w.cluster.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.OffsetCommit}, Observe: true, Count: -1, When: func(req kmsg.Request) bool {
 			at := req.(*kmsg.OffsetCommitRequest).Topics[0].Partitions[0].Offset
@@ -205,22 +205,22 @@ func TestFailedCommitsLoseNothingAndNeverGoBack(t *testing.T) {
 		w.cluster.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.OffsetCommit}, Err: kerr.RequestTimedOut, Count: 5})
 		r := w.reader(w.config())
 		for i := range 10 {
-			w.produce("in", 1, 7)
+			w.produce(1, 7)
 			w.until(10*time.Second, "records", func() bool { return r.count() == 7*(i+1) })
 		}
-		w.until(30*time.Second, "commit", func() bool { return w.committed("g", "in", 0) == 70 })
+		w.until(30*time.Second, "commit", func() bool { return w.committed(0) == 70 })
 	})
 }
 
 func TestGateAsksForACommitBeforeTheIntervalEnds(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(w *world) {
-		w.topic("in", 1)
+		w.topic(1)
 		cfg := w.config()
 		cfg.CommitInterval = time.Hour
 		cfg.Start = StartLatest // whose position is committed at once, with no interval
 		r := w.reader(cfg)
-		w.until(5*time.Second, "start position", func() bool { return w.committed("g", "in", 0) == 0 })
+		w.until(5*time.Second, "start position", func() bool { return w.committed(0) == 0 })
 		r.close(true)
 	})
 }
@@ -231,7 +231,7 @@ func TestMixedGroupWithOtherClientsShares(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			inBubble(t, func(w *world) {
-				w.topic("in", 4)
+				w.topic(4)
 				ours := w.reader(w.config())
 				w.until(5*time.Second, "joined", func() bool { return ours.assigned() == 4 })
 				theirs, err := kgo.NewClient(kgo.SeedBrokers(w.cluster.ListenAddrs()...), kgo.Dialer(w.network.DialContext),

@@ -110,8 +110,10 @@ func (p *partition) pass(s step) bool {
 		return p.advance()
 	case gotCorrupt:
 		p.refetch(s.err)
+		return false
+	default: // blocked: the next turn tries again
+		return false
 	}
-	return false
 }
 
 // spareItem is the next item to fill: one that was not needed the last time, or

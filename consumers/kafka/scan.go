@@ -223,7 +223,8 @@ func (s *scan) records(p *scanned) error {
 		case gotEnd:
 			return nil
 		case gotStub, gotCorrupt:
-			return fmt.Errorf("scan topic %s, partition %d, batch at offset %d: %w", s.cfg.Topic, p.id, s.rec.Offset, step.err)
+			return fmt.Errorf("scan topic %s, partition %d, batch at offset %d: %w", s.cfg.Topic, p.id, p.cur.batch.BaseOffset, step.err)
+		default: // skipped: nothing to show
 		}
 	}
 }

@@ -8,8 +8,8 @@ import (
 func TestReadsEverythingAndCommitsTheEnd(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(w *world) {
-		w.topic("in", 4)
-		w.produce("in", 4, 250)
+		w.topic(4)
+		w.produce(4, 250)
 
 		r := w.reader(w.config())
 		w.until(5*time.Second, "all records", func() bool { return r.count() >= 1000 })
@@ -17,7 +17,7 @@ func TestReadsEverythingAndCommitsTheEnd(t *testing.T) {
 
 		w.wantAll(4, 250, 1, r)
 		for p := range int32(4) {
-			if at := w.committed("g", "in", p); at != 250 {
+			if at := w.committed(p); at != 250 {
 				w.Errorf("partition %d: committed %d, want 250", p, at)
 			}
 		}

@@ -2,7 +2,6 @@ package kafka
 
 import (
 	"context"
-	"fmt"
 	"strconv"
 	"strings"
 	"time"
@@ -19,79 +18,6 @@ const (
 	// does not hold the other partitions back.
 	offsetsTimeout = 5 * time.Second
 )
-
-// openLoop brings partitions to where they can be fetched: it reads committed
-// offsets, applies the start and out-of-range policies, finds leaders, reopens
-// stopped partitions when they are due, and logs stops and resumptions. Ends
-// with ctx.
-func (g *generation) openLoop(ctx context.Context) {
-	for ctx.Err() == nil {
-		next := g.openDue(ctx)
-		var due <-chan time.Time
-		var t *time.Timer
-		if !next.IsZero() {
-			t = time.NewTimer(time.Until(next))
-			due = t.C
-		}
-		select {
-		case <-ctx.Done():
-		case <-g.openWake:
-		case <-due:
-		}
-		if t != nil {
-			t.Stop()
-		}
-	}
-}
-
-// openDue does what is due; next is when something else will be.
-func (g *generation) openDue(ctx context.Context) (next time.Time) {
-	now := time.Now()
-	var open, bounds []*partition
-	for _, p := range g.parts {
-		p.checkEpoch()
-		p.mu.Lock()
-		if p.due(now) {
-			switch p.phase {
-			case opening:
-				open = append(open, p)
-			case ranging:
-				bounds = append(bounds, p)
-			}
-		}
-		p.mu.Unlock()
-	}
-	if len(open) > 0 {
-		g.openAll(ctx, open)
-	}
-	for _, p := range bounds {
-		p.findRange(ctx)
-	}
-	for _, p := range g.parts {
-		p.route(ctx)
-		p.report()
-		p.mu.Lock()
-		waiting := p.phase == opening || p.phase == ranging || p.phase == routing
-		if waiting && (next.IsZero() || p.notBefore.Before(next)) {
-			next = p.notBefore
-		}
-		p.mu.Unlock()
-	}
-	return next
-}
-
-// checkEpoch ends an epoch whose delivery failed.
-func (p *partition) checkEpoch() {
-	failed := p.laneErr.Load()
-	if failed == nil {
-		return
-	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.phase != closed && p.laneErr.Load() == failed {
-		p.abandon(reasonOutput, *failed)
-	}
-}
 
 // openAll reads the committed offsets of these partitions and opens each one
 // whose offset is known.
@@ -274,118 +200,6 @@ func (p *partition) ask(ctx context.Context, timestamp int64) (int64, error) {
 		s.client.Forget(p.topic)
 	}
 	return offset, err
-}
-
-// findRange acts on a position that is not in the log (code 1).
-func (p *partition) findRange(ctx context.Context) {
-	first, err := p.ask(ctx, kafkawire.EarliestOffset)
-	var end int64
-	if err == nil {
-		end, err = p.ask(ctx, kafkawire.LatestOffset)
-	}
-	if ctx.Err() != nil {
-		return
-	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.phase != ranging {
-		return
-	}
-	if err != nil {
-		p.notBefore = time.Now().Add(p.again.NextBackOff())
-		return
-	}
-	p.end, p.endAt = end, time.Now()
-	p.phase, p.notBefore = fetching, time.Time{}
-	defer nudge(p.fetcher.wake)
-	switch {
-	case p.fetchPos < first:
-		p.gap(first, end)
-	case p.fetchPos > end:
-		p.truncated(first, end)
-	default:
-		// In range after all: the answer came from a broker that lagged behind.
-		p.failing = time.Time{}
-		p.notBefore = time.Now().Add(p.again.NextBackOff())
-	}
-}
-
-// gap: retention deleted records before they were read. mu is held.
-func (p *partition) gap(first, end int64) {
-	err := fmt.Errorf("%d records are gone: next to read is offset %d, the log begins at %d", first-p.fetchPos, p.fetchPos, first)
-	p.countLost(p.fetchPos, first)
-	to := first
-	switch p.g.s.cfg.OutOfRange {
-	case OutOfRangeLatest:
-		p.countLost(first, end)
-		to = end
-	case OutOfRangeStop:
-		p.stop(reasonOutOfRange, err)
-		return
-	}
-	p.g.s.once.warn("records lost, going on behind them", err, "topic", p.topic, "partition", p.id, "resumed_at", to)
-	p.push(chunk{skipTo: to})
-	p.fetchPos, p.hot, p.failing = to, true, time.Time{}
-	nudge(p.g.s.wake)
-}
-
-// truncated: the log ends before the position, so its tail was lost (an unclean
-// election). What was there had been read; what replaces it has not. mu is held.
-func (p *partition) truncated(first, end int64) {
-	err := fmt.Errorf("the log was cut: next to read is offset %d, the log holds %d to %d", p.fetchPos, first, end)
-	to := first
-	switch p.g.s.cfg.OutOfRange {
-	case OutOfRangeStop:
-		p.stop(reasonOutOfRange, err)
-		return
-	case OutOfRangeLatest:
-		to = end
-	}
-	p.g.s.once.warn("log truncated, going on in it", err, "topic", p.topic, "partition", p.id, "resumed_at", to)
-	p.endEpoch()
-	p.lane = p.newLane(to)
-	p.cur.position = to
-	p.committed, p.openedAt, p.fetchPos, p.hot = -1, to, to, true
-	p.failing = time.Time{}
-}
-
-// countLost counts the records of [from, to) once, however often the policy is
-// tried. mu is held.
-func (p *partition) countLost(from, to int64) {
-	from = max(from, p.lostTo)
-	if to > from {
-		p.lost.Add(uint64(to - from))
-		p.lostTo = to
-	}
-}
-
-// route finds the leader.
-func (p *partition) route(ctx context.Context) {
-	p.mu.Lock()
-	ask := p.phase == routing && p.due(time.Now())
-	p.mu.Unlock()
-	if !ask {
-		return
-	}
-	node, epoch, err := p.g.s.client.Leader(ctx, p.topic, p.id)
-	if ctx.Err() != nil {
-		return
-	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.phase != routing {
-		return
-	}
-	if err != nil || node < 0 {
-		if err == nil {
-			err = kafkawire.ErrLeaderNotAvailable
-		}
-		p.fetchFailed(err)
-		return
-	}
-	p.node, p.leaderEpoch, p.phase = node, epoch, fetching
-	p.fetcher = p.g.fetcherOf(ctx, node)
-	nudge(p.fetcher.wake)
 }
 
 // The number of partitions a topic had when the group first started travels in

@@ -33,7 +33,7 @@ func TestTopicCreatedWhileWaitingIsRead(t *testing.T) {
 	inBubble(t, func(w *world) {
 		time.AfterFunc(2*time.Second, func() { _ = w.cluster.CreateTopic("in", 1, nil) })
 		r := w.reader(w.config())
-		w.produce("in", 1, 3)
+		w.produce(1, 3)
 		w.until(5*time.Second, "records", func() bool { return r.count() == 3 })
 	})
 }
@@ -41,16 +41,16 @@ func TestTopicCreatedWhileWaitingIsRead(t *testing.T) {
 func TestStartLatestSkipsOldRecordsAndKeepsItsPlace(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(w *world) {
-		w.topic("in", 1)
-		w.produce("in", 1, 5)
+		w.topic(1)
+		w.produce(1, 5)
 		cfg := w.config()
 		cfg.Start = StartLatest
 		first := w.reader(cfg)
-		w.until(5*time.Second, "the start position is committed", func() bool { return w.committed("g", "in", 0) == 5 })
+		w.until(5*time.Second, "the start position is committed", func() bool { return w.committed(0) == 5 })
 		first.cancel() // as a crash: nothing more is committed
 		<-first.ended
 
-		w.produce("in", 1, 3)
+		w.produce(1, 3)
 		first.src.cancel()
 		second := w.reader(cfg)
 
@@ -64,7 +64,7 @@ func TestNewPartitionsAreReadFromTheirFirstRecord(t *testing.T) {
 		t.Run(string(start), func(t *testing.T) {
 			t.Parallel()
 			inBubble(t, func(w *world) {
-				w.topic("in", 2)
+				w.topic(2)
 				cfg := w.config()
 				cfg.Start = start
 				r := w.reader(cfg)
@@ -75,7 +75,7 @@ func TestNewPartitionsAreReadFromTheirFirstRecord(t *testing.T) {
 					w.Fatal(err)
 				}
 				time.Sleep(time.Second)
-				w.produce("in", 4, 5)
+				w.produce(4, 5)
 
 				w.until(20*time.Second, "all of four partitions", func() bool { return r.count() == 20 })
 				w.wantAll(4, 5, 1, r)
@@ -99,9 +99,9 @@ func TestGoneRecordsFollowThePolicy(t *testing.T) {
 		t.Run(string(c.policy), func(t *testing.T) {
 			t.Parallel()
 			inBubble(t, func(w *world) {
-				w.topic("in", 1)
-				w.produce("in", 1, 10)
-				w.commit("g", "in", 0, 0)
+				w.topic(1)
+				w.produce(1, 10)
+				w.commit(0, 0)
 				if err := w.cluster.DeleteRecords("in", 0, 6); err != nil {
 					w.Fatal(err)
 				}
@@ -134,8 +134,8 @@ func TestGoneRecordsFollowThePolicy(t *testing.T) {
 func TestUnstableOffsetIsWaitedFor(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(w *world) {
-		w.topic("in", 1)
-		w.produce("in", 1, 3)
+		w.topic(1)
+		w.produce(1, 3)
 		h := w.cluster.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.OffsetFetch}, Err: errUnstable, Count: 4, Topic: "in"})
 		r := w.reader(w.config())
 		w.until(5*time.Second, "records", func() bool { return r.count() == 3 })
@@ -148,8 +148,8 @@ func TestUnstableOffsetIsWaitedFor(t *testing.T) {
 func TestDeletedTopicCausesNoRebalanceStorm(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(w *world) {
-		w.topic("in", 2)
-		w.produce("in", 2, 5)
+		w.topic(2)
+		w.produce(2, 5)
 		r := w.reader(w.config())
 		w.until(5*time.Second, "records", func() bool { return r.count() == 10 })
 		time.Sleep(time.Second)
@@ -170,12 +170,12 @@ func TestDeletedTopicCausesNoRebalanceStorm(t *testing.T) {
 		}
 
 		// It comes back; everything of the old one had been read.
-		w.topic("in", 2)
+		w.topic(2)
 		time.Sleep(time.Second)
-		w.produce("in", 2, 3)
+		w.produce(2, 3)
 		w.until(2*time.Minute, "records of the new topic", func() bool { return r.count() == 16 })
 		w.until(time.Minute, "recovered", func() bool { return len(r.src.Status().Stopped) == 0 })
-		w.until(time.Minute, "its own offsets", func() bool { return w.committed("g", "in", 0) == 3 })
+		w.until(time.Minute, "its own offsets", func() bool { return w.committed(0) == 3 })
 	})
 }
 
@@ -185,13 +185,13 @@ func TestRecreatedTopicWithUnreadRecordsFollowsThePolicy(t *testing.T) {
 		t.Run(string(policy), func(t *testing.T) {
 			t.Parallel()
 			inBubble(t, func(w *world) {
-				w.topic("in", 1)
+				w.topic(1)
 				cfg := w.config()
 				cfg.OutOfRange, cfg.MaxInFlight, cfg.FetchBytes = policy, 2, 200
 				r := w.reader(cfg, func(r *reader) { r.hold = holdAll })
 				w.until(5*time.Second, "joined", func() bool { return r.assigned() == 1 })
 				for range 10 {
-					w.produce("in", 1, 10) // small batches: not all are fetched
+					w.produce(1, 10) // small batches: not all are fetched
 				}
 				w.until(5*time.Second, "a full hand", func() bool { return r.count() == 2 })
 				time.Sleep(20 * time.Second) // the end is asked for while nothing is fetched
@@ -199,10 +199,10 @@ func TestRecreatedTopicWithUnreadRecordsFollowsThePolicy(t *testing.T) {
 				if err := w.cluster.DeleteTopic("in"); err != nil {
 					w.Fatal(err)
 				}
-				w.topic("in", 1)
+				w.topic(1)
 				r.letGo(nil)
 				time.Sleep(time.Second)
-				w.produce("in", 1, 4)
+				w.produce(1, 4)
 
 				lost := r.src.metrics.lostOf(topicPartition{"in", 0})
 				w.until(time.Minute, "the loss is counted", func() bool { return lost.Count() > 0 })
@@ -215,8 +215,8 @@ func TestRecreatedTopicWithUnreadRecordsFollowsThePolicy(t *testing.T) {
 						w.Errorf("stopped %+v, %d records more", stopped, r.count()-before)
 					}
 				default:
-					if len(stopped) != 0 || r.values()["0/3"] < 2 || w.committed("g", "in", 0) != 4 {
-						w.Errorf("stopped %+v, committed %d", stopped, w.committed("g", "in", 0))
+					if len(stopped) != 0 || r.values()["0/3"] < 2 || w.committed(0) != 4 {
+						w.Errorf("stopped %+v, committed %d", stopped, w.committed(0))
 					}
 				}
 				if int(lost.Count())+before != 100 && policy == OutOfRangeStop {
@@ -227,19 +227,10 @@ func TestRecreatedTopicWithUnreadRecordsFollowsThePolicy(t *testing.T) {
 	}
 }
 
-// commit sets a group's offset from outside.
-func (w *world) commit(group, topic string, partition int32, at int64) {
-	w.Helper()
-	offsets := kadmOffsets(topic, partition, at)
-	if err := w.admin.CommitAllOffsets(w.Context(), group, offsets); err != nil {
-		w.Fatal(err)
-	}
-}
-
 func TestRecordHeadersKeysAndNullsArriveAsWritten(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(w *world) {
-		w.topic("in", 1)
+		w.topic(1)
 		recs := []*kgo.Record{
 			{Topic: "in", Key: []byte("k"), Value: nil, Timestamp: time.UnixMilli(1234)},
 			{Topic: "in", Key: nil, Value: []byte{}, Headers: []kgo.RecordHeader{{Key: "a", Value: []byte("1")}, {Key: "a", Value: nil}, {Key: "", Value: []byte{}}}},

@@ -3,6 +3,7 @@ package kafka
 import (
 	"bytes"
 	"errors"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -19,25 +20,25 @@ import (
 func TestFailedDeliveryStopsOnePartitionWhichResumesByItself(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(w *world) {
-		w.topic("in", 2)
-		w.produce("in", 2, 20)
+		w.topic(2)
+		w.produce(2, 20)
 		r := w.reader(w.config(), func(r *reader) {
 			r.hold = func(it *pipeline.Item) bool { return it.Partition == 1 }
 		})
 		w.until(5*time.Second, "all in hand", func() bool { return r.count() == 40 })
-		w.until(5*time.Second, "the healthy one is committed", func() bool { return w.committed("g", "in", 0) == 20 })
+		w.until(5*time.Second, "the healthy one is committed", func() bool { return w.committed(0) == 20 })
 
 		r.letGo(errors.New("output topic is gone"))
 		w.until(5*time.Second, "a stop", func() bool { return len(r.src.Status().Stopped) == 1 })
 		if s := r.src.Status().Stopped[0]; s.Partition != 1 || s.Reason != reasonOutput || s.Error != "output topic is gone" || s.Cure == "" {
 			w.Errorf("stopped: %+v", s)
 		}
-		if at := w.committed("g", "in", 1); at > 0 {
+		if at := w.committed(1); at > 0 {
 			w.Errorf("the stopped partition was committed: %d", at)
 		}
 
 		w.until(10*time.Second, "everything again", func() bool { return r.count() == 60 })
-		w.until(5*time.Second, "commit", func() bool { return w.committed("g", "in", 1) == 20 })
+		w.until(5*time.Second, "commit", func() bool { return w.committed(1) == 20 })
 		w.until(5*time.Second, "recovery", func() bool { return len(r.src.Status().Stopped) == 0 })
 	})
 }
@@ -45,8 +46,8 @@ func TestFailedDeliveryStopsOnePartitionWhichResumesByItself(t *testing.T) {
 func TestStoppedPartitionIsTriedLessAndLessOften(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(w *world) {
-		w.topic("in", 1)
-		w.produce("in", 1, 1)
+		w.topic(1)
+		w.produce(1, 1)
 		tries := 0
 		r := w.reader(w.config(), func(r *reader) { r.hold = holdAll })
 		for end := time.Now().Add(10 * time.Minute); time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
@@ -68,10 +69,10 @@ func TestStoppedPartitionIsTriedLessAndLessOften(t *testing.T) {
 func TestOversizedBatchBecomesOneDeadLetterAndMatesAreUnaffected(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(w *world) {
-		w.topic("in", 1)
-		w.produce("in", 1, 2)
-		w.raw("in", 0, bomb(w, 0))
-		w.produce("in", 1, 2)
+		w.topic(1)
+		w.produce(1, 2)
+		w.raw(0, bomb(w, 0))
+		w.produce(1, 2)
 		cfg := w.config()
 		cfg.MaxBatchBytes = 1 << 20
 		r := w.reader(cfg)
@@ -86,14 +87,14 @@ func TestOversizedBatchBecomesOneDeadLetterAndMatesAreUnaffected(t *testing.T) {
 				w.Errorf("batch mate %v: %v", rec, rec.err)
 			}
 		}
-		w.until(5*time.Second, "commit", func() bool { return w.committed("g", "in", 0) == 5 })
+		w.until(5*time.Second, "commit", func() bool { return w.committed(0) == 5 })
 	})
 }
 
 func TestTooManyHeadersBecomeADeadLetterWithTheValue(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(w *world) {
-		w.topic("in", 1)
+		w.topic(1)
 		rec := &kgo.Record{Topic: "in", Value: []byte("v")}
 		for range 20 {
 			rec.Headers = append(rec.Headers, kgo.RecordHeader{Key: "h", Value: []byte("x")})
@@ -111,16 +112,16 @@ func TestTooManyHeadersBecomeADeadLetterWithTheValue(t *testing.T) {
 }
 
 // raw appends an encoded batch.
-func (w *world) raw(topic string, partition int32, batch []byte) {
+func (w *world) raw(partition int32, batch []byte) {
 	w.Helper()
 	c := w.client()
-	node, _, err := c.Leader(w.Context(), topic, partition)
+	node, _, err := c.Leader(w.Context(), "in", partition)
 	if err != nil {
 		w.Fatal(err)
 	}
 	resp, err := c.Produce(w.Context(), node, &kafkawire.ProduceRequest{
 		Timeout:    time.Second,
-		Partitions: []kafkawire.ProducePartition{{Topic: topic, Partition: partition, Records: [][]byte{batch}}},
+		Partitions: []kafkawire.ProducePartition{{Topic: "in", Partition: partition, Records: [][]byte{batch}}},
 	})
 	if err != nil || resp.Partitions[0].Err != kafkawire.ErrNone {
 		w.Fatalf("produce: %v, %+v", err, resp)
@@ -151,25 +152,26 @@ func (w *world) answerFetch(records []byte, bad func(offset int64) bool) {
 func TestCorruptBatchIsFetchedAgainThenStopsThenResumes(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(w *world) {
-		w.topic("in", 1)
-		w.produce("in", 1, 3)
-		fetches, mended := 0, false
+		w.topic(1)
+		w.produce(1, 3)
+		var fetches atomic.Int32
+		var mended atomic.Bool
 		broken := append(batchOf(w, 0, 1, 0), batchOf(w, 1, 2, 0, flip)...)
 		w.answerFetch(broken, func(offset int64) bool {
-			fetches++
-			return !mended && offset < 3
+			fetches.Add(1)
+			return !mended.Load() && offset < 3
 		})
 		r := w.reader(w.config())
 		w.until(10*time.Second, "a stop", func() bool { return len(r.src.Status().Stopped) == 1 })
 		if s := r.src.Status().Stopped[0]; s.Reason != reasonCorrupt {
 			w.Errorf("stopped: %+v", s)
 		}
-		if r.count() != 1 || fetches < 1+corruptTries {
-			w.Errorf("%d records, %d fetches", r.count(), fetches)
+		if r.count() != 1 || fetches.Load() < 1+corruptTries {
+			w.Errorf("%d records, %d fetches", r.count(), fetches.Load())
 		}
-		w.until(5*time.Second, "the good part is committed", func() bool { return w.committed("g", "in", 0) == 1 })
+		w.until(5*time.Second, "the good part is committed", func() bool { return w.committed(0) == 1 })
 
-		mended = true
+		mended.Store(true)
 		w.until(time.Minute, "the rest", func() bool { return r.count() == 3 })
 		w.until(5*time.Second, "recovery", func() bool { return len(r.src.Status().Stopped) == 0 })
 	})
@@ -178,10 +180,10 @@ func TestCorruptBatchIsFetchedAgainThenStopsThenResumes(t *testing.T) {
 func TestOneFaultOnTheWayIsNoStop(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(w *world) {
-		w.topic("in", 1)
-		w.produce("in", 1, 3)
-		times := 0
-		w.answerFetch(batchOf(w, 0, 3, 0, flip), func(int64) bool { times++; return times <= 2 })
+		w.topic(1)
+		w.produce(1, 3)
+		var times atomic.Int32
+		w.answerFetch(batchOf(w, 0, 3, 0, flip), func(int64) bool { return times.Add(1) <= 2 })
 		r := w.reader(w.config())
 		w.until(5*time.Second, "records", func() bool { return r.count() == 3 })
 		if n := len(r.src.Status().Stopped); n != 0 {
@@ -193,7 +195,7 @@ func TestOneFaultOnTheWayIsNoStop(t *testing.T) {
 func TestLostReadRightStopsAndComesBack(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(w *world) {
-		w.topic("in", 1)
+		w.topic(1)
 		r := w.reader(w.config())
 		w.until(5*time.Second, "joined", func() bool { return r.assigned() == 1 })
 		h := w.cluster.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Fetch}, Err: kerr.TopicAuthorizationFailed, Count: -1})
@@ -206,7 +208,7 @@ func TestLostReadRightStopsAndComesBack(t *testing.T) {
 			w.Errorf("stopped: %+v", s)
 		}
 		h.Remove()
-		w.produce("in", 1, 3)
+		w.produce(1, 3)
 		w.until(time.Minute, "records", func() bool { return r.count() == 3 && len(r.src.Status().Stopped) == 0 })
 	})
 }

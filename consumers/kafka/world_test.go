@@ -78,20 +78,21 @@ func (w *world) client() *kafkawire.Client {
 	return c
 }
 
-func (w *world) topic(name string, partitions int32) {
+// topic makes the topic "in", which every test reads.
+func (w *world) topic(partitions int32) {
 	w.Helper()
-	if err := w.cluster.CreateTopic(name, partitions, nil); err != nil {
+	if err := w.cluster.CreateTopic("in", partitions, nil); err != nil {
 		w.Fatal(err)
 	}
 }
 
 // produce writes values "p/i", count of them per partition.
-func (w *world) produce(topic string, partitions int32, count int) {
+func (w *world) produce(partitions int32, count int) {
 	w.Helper()
 	var recs []*kgo.Record
 	for p := range partitions {
 		for i := range count {
-			recs = append(recs, &kgo.Record{Topic: topic, Partition: p, Value: fmt.Appendf(nil, "%d/%d", p, i)})
+			recs = append(recs, &kgo.Record{Topic: "in", Partition: p, Value: fmt.Appendf(nil, "%d/%d", p, i)})
 		}
 	}
 	w.send(recs...)
@@ -111,13 +112,14 @@ func (w *world) send(recs ...*kgo.Record) {
 	}
 }
 
-func (w *world) committed(group, topic string, partition int32) int64 {
+// committed is what group "g" has, -1 for nothing.
+func (w *world) committed(partition int32) int64 {
 	w.Helper()
-	offsets, err := w.admin.FetchOffsets(w.Context(), group)
+	offsets, err := w.admin.FetchOffsets(w.Context(), "g")
 	if err != nil {
 		w.Fatal(err)
 	}
-	o, ok := offsets.Lookup(topic, partition)
+	o, ok := offsets.Lookup("in", partition)
 	if !ok {
 		return -1
 	}
@@ -295,8 +297,12 @@ func holdAll(*pipeline.Item) bool { return true }
 
 var errUnstable = kerr.UnstableOffsetCommit
 
-func kadmOffsets(topic string, partition int32, at int64) kadm.Offsets {
+// commit sets an offset of group "g" from outside.
+func (w *world) commit(partition int32, at int64) {
+	w.Helper()
 	var o kadm.Offsets
-	o.AddOffset(topic, partition, at, -1)
-	return o
+	o.AddOffset("in", partition, at, -1)
+	if err := w.admin.CommitAllOffsets(w.Context(), "g", o); err != nil {
+		w.Fatal(err)
+	}
 }
