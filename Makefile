@@ -19,7 +19,7 @@ help: ## show this list
 
 .PHONY: build
 build: runtime ## build bin/sluice and fetch the ONNX Runtime library it loads
-	go build -trimpath -ldflags '$(LDFLAGS)' -o bin/sluice ./cmd/sluice
+	go build -ldflags '$(LDFLAGS)' -o bin/sluice ./cmd/sluice
 
 .PHONY: runtime
 runtime: ## fetch the ONNX Runtime library into the cache, unless it is there
@@ -27,7 +27,7 @@ runtime: ## fetch the ONNX Runtime library into the cache, unless it is there
 
 .PHONY: build-demo
 build-demo: runtime
-	go build -trimpath -tags demo -ldflags '$(LDFLAGS)' -o bin/sluice-demo ./cmd/sluice
+	go build -tags demo -ldflags '$(LDFLAGS)' -o bin/sluice-demo ./cmd/sluice
 
 .PHONY: demo
 demo: build-demo ## the main job on embedded defaults, with a live view; Ctrl-C ends it
