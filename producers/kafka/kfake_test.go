@@ -70,6 +70,7 @@ func onKfake(t *testing.T, test func(t *testing.T, cluster *kfake.Cluster, p *Pr
 // copy of each record, in order.
 func TestOneCopyInOrderOnKfakeWithFaults(t *testing.T) {
 	onKfake(t, func(t *testing.T, cluster *kfake.Cluster, p *Producer, read func(int) [][]string) {
+		t.Helper()
 		produces := []kmsg.Key{kmsg.Produce}
 		const perPartition = 600
 		f := newFates()
@@ -115,6 +116,7 @@ func TestOneCopyInOrderOnKfakeWithFaults(t *testing.T) {
 
 func TestKeysAndTooLargeRecordsOnKfake(t *testing.T) {
 	onKfake(t, func(t *testing.T, _ *kfake.Cluster, p *Producer, read func(int) [][]string) {
+		t.Helper()
 		f := newFates()
 		for i := range 30 {
 			value := fmt.Sprint("v", i)

@@ -195,11 +195,13 @@ func TestRealMissingTopicIsUnwritableAndRecovers(t *testing.T) {
 	}
 	kafkatest.MakeTopic(t, brokers, topic, 1)
 	n := 0
-	kafkatest.Eventually(t, 20*time.Second, "a record gets through", func(context.Context) bool {
+	kafkatest.Eventually(t, 20*time.Second, "a record gets through", func(ctx context.Context) bool {
 		n++
 		value := fmt.Sprint("b", n)
 		produce(p, f, topic, 0, value, 1)
-		flush(t, p)
+		if err := p.Flush(ctx); err != nil {
+			t.Fatal(err)
+		}
 		err, _ := f.get(value + "0")
 		return err == nil
 	})
