@@ -7,6 +7,9 @@ package pipeline
 // item's partition stops and the item is abandoned, so that it comes again.
 func (it *Item) Settle(err error) {
 	lane, outcome := it.state.lane, it.state.outcome
+	if outcome == Predicted && it.Err != nil {
+		outcome = DeadLettered // the sink could not write the output: too large
+	}
 	if lane != nil {
 		if err != nil {
 			lane.Stop(err)
