@@ -8,16 +8,14 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/sdk/metric/metricdata"
-
-	"github.com/sluice-ml/sluice/pipeline"
 )
 
 // read collects and returns one series' value, as a scrape would; -1 when there
 // is none.
 func (r *reader) read(name string, labels map[string]string) float64 {
-	scopes, err := r.reg.Produce(r.w.Context())
+	scopes, err := r.reg.Produce(r.t.Context())
 	if err != nil {
-		r.w.Fatal(err)
+		r.t.Fatal(err)
 	}
 	matches := func(set attribute.Set) bool {
 		for k, v := range labels {
@@ -113,43 +111,4 @@ func TestStoppedPartitionsAreCountedByReason(t *testing.T) {
 			w.Errorf("lost %v", got)
 		}
 	})
-}
-
-// The steady state costs nothing per record: what is allocated is per fetch.
-func TestReceivingAllocatesNothingPerRecord(t *testing.T) {
-	s, err := NewSource(nil, Config{Topics: []string{"in"}, Group: "g"}, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	g := newGeneration(s, 1, "m", []topicPartition{{"in", 0}})
-	p := g.parts[0]
-	p.lane, p.phase = p.newLane(0), fetching
-	const records = 1000
-	batch := batchOf(t, 0, records, 0)
-	items := make([]*pipeline.Item, 0, records)
-	allocs := testing.AllocsPerRun(50, func() {
-		base := p.cur.position
-		for i := range 8 {
-			batch[i] = byte(base >> (56 - 8*i))
-		}
-		data := s.memory.alloc(len(batch))
-		copy(data, batch)
-		s.memory.budget.Add(int64(cap(data)))
-		whole := s.memory.lease(data, nil)
-		p.mu.Lock()
-		p.push(chunk{lease: whole.part(len(batch), &p.held), records: data[:len(batch)]})
-		p.mu.Unlock()
-		whole.Release()
-		items, _ = g.take(items[:0], records, 1)
-		if len(items) != records {
-			t.Fatalf("%d items", len(items))
-		}
-		for _, it := range items {
-			it.Settle(nil)
-		}
-		p.lane.Committed(p.lane.Position())
-	})
-	if allocs > records/20 {
-		t.Errorf("%.0f allocations for %d records", allocs, records)
-	}
 }

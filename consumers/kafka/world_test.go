@@ -150,7 +150,7 @@ func (r taken) String() string {
 // reader drives a Source as a pipeline does, only simpler: it settles at once
 // what hold does not keep.
 type reader struct {
-	w      *world
+	t      *testing.T
 	src    *Source
 	reg    *metrics.Registry
 	cancel context.CancelFunc
@@ -171,22 +171,27 @@ func (w *world) config() Config {
 
 func (w *world) reader(cfg Config, change ...func(*reader)) *reader {
 	w.Helper()
-	r := &reader{w: w, ended: make(chan struct{}), limit: 1000, reg: metrics.NewRegistry()}
+	return newReader(w.T, w.client(), cfg, change...)
+}
+
+func newReader(t *testing.T, client *kafkawire.Client, cfg Config, change ...func(*reader)) *reader {
+	t.Helper()
+	r := &reader{t: t, ended: make(chan struct{}), limit: 1000, reg: metrics.NewRegistry()}
 	var err error
-	r.src, err = NewSource(w.client(), cfg, &pipeline.Telemetry{Metrics: r.reg, Logger: slog.New(slog.NewTextHandler(w.Output(), nil))})
+	r.src, err = NewSource(client, cfg, &pipeline.Telemetry{Metrics: r.reg, Logger: slog.New(slog.NewTextHandler(t.Output(), nil))})
 	if err != nil {
-		w.Fatal(err)
+		t.Fatal(err)
 	}
 	for _, f := range change {
 		f(r)
 	}
-	if err := r.src.Start(w.Context()); err != nil {
-		w.Fatal(err)
+	if err := r.src.Start(t.Context()); err != nil {
+		t.Fatal(err)
 	}
-	ctx, cancel := context.WithCancel(w.Context())
+	ctx, cancel := context.WithCancel(t.Context())
 	r.cancel = cancel
 	go r.run(ctx)
-	w.Cleanup(func() { r.close(true) })
+	t.Cleanup(func() { r.close(true) })
 	return r
 }
 
@@ -250,7 +255,7 @@ func (r *reader) close(leave bool) {
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()
 	if err := r.src.Close(ctx, leave); err != nil && !errors.Is(err, context.DeadlineExceeded) {
-		r.w.Error(err)
+		r.t.Error(err)
 	}
 }
 
