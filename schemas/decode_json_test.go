@@ -80,6 +80,14 @@ func TestJSONVaryingDimensionsAreInferredWhereNothingElseFits(t *testing.T) {
 	})
 }
 
+func TestJSONEmptyArraysDoNotHideRaggedOnes(t *testing.T) {
+	t.Parallel()
+	runDecode(t, CodecConfig{Signature: rowSig(FP32, -1, -1, -1, -1)}, []decodeCase{
+		{"deeper but empty", `{"input":[[[]],[1]]}`, "validate wrong_shape"},
+		{"empty", `{"input":[[[]],[[]]]}`, "FP32[1 2 1 0]"},
+	})
+}
+
 func TestJSONScalarIsAcceptedWhereARowIsOneElement(t *testing.T) {
 	t.Parallel()
 	runDecode(t, CodecConfig{Signature: rowSig(Int64, -1)}, []decodeCase{{"rank 1", `{"input":5}`, "INT64[1] 5"}, {"list", `{"input":[5]}`, "INT64[1] 5"}, {"two", `{"input":[5,6]}`, "validate wrong_shape"}})

@@ -21,11 +21,9 @@ const fastSpan = 40
 // conversion where the margin of nearTie proves that none is needed.
 func scanFloat32s(b []byte, i int, dst []byte) (next, n int, closed bool) {
 	p, out := unsafe.Pointer(unsafe.SliceData(b)), unsafe.Pointer(unsafe.SliceData(dst))
-	room := len(dst) / 4
-	for last := len(b) - fastSpan; n < room && i <= last; n++ {
-		j := i
+	for last := len(b) - fastSpan; n < len(dst)/4 && i <= last; n++ {
+		j, sign := i, uint32(0)
 		t := wordAt(p, j)
-		var sign uint32
 		if byte(t) == '-' {
 			sign = 1 << 31
 			j++
@@ -66,21 +64,18 @@ func scanFloat32s(b []byte, i int, dst []byte) (next, n int, closed bool) {
 		if nearTie(f) {
 			break
 		}
-		if c := halfAt(p, j); c == ','|' '<<8 {
-			j += 2
-		} else if byte(c) == ',' {
-			j++
-		} else {
-			if closed = byte(c) == ']'; !closed {
-				break
-			}
-			put32(out, n, math.Float32bits(float32(f))|sign)
+		put32(out, n, math.Float32bits(float32(f))|sign)
+		if c := byteAt(p, j); c == ']' {
 			return j, n + 1, true
+		} else if c != ',' {
+			break
+		}
+		if j++; byteAt(p, j) == ' ' {
+			j++
 		}
 		if byteAt(p, j) <= ' ' {
 			j = space(b, j)
 		}
-		put32(out, n, math.Float32bits(float32(f))|sign)
 		i = j
 	}
 	return i, n, false

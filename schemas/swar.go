@@ -50,15 +50,11 @@ func stringStops(v uint64) uint64 {
 	return ((quote-everyByte)&^quote | (slash-everyByte)&^slash | (v-everyByte*0x20)&^v) & highBits
 }
 
-// wordAt, halfAt and byteAt read behind p without a bounds check. The caller has checked
+// wordAt and byteAt read behind p without a bounds check. The caller has checked
 // once that the bytes it may look at exist: five checks a number are a quarter
 // of the time of scanFloat32s.
 func wordAt(p unsafe.Pointer, i int) uint64 {
 	return binary.LittleEndian.Uint64((*[8]byte)(unsafe.Add(p, i))[:])
-}
-
-func halfAt(p unsafe.Pointer, i int) uint16 {
-	return binary.LittleEndian.Uint16((*[2]byte)(unsafe.Add(p, i))[:])
 }
 
 func byteAt(p unsafe.Pointer, i int) byte { return *(*byte)(unsafe.Add(p, i)) }
