@@ -212,13 +212,13 @@ func TestFailedCommitsLoseNothingAndNeverGoBack(t *testing.T) {
 	})
 }
 
-func TestGateAsksForACommitBeforeTheIntervalEnds(t *testing.T) {
+func TestStartPositionIsCommittedBeforeTheIntervalEnds(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(w *world) {
 		w.topic(1)
 		cfg := w.config()
 		cfg.CommitInterval = time.Hour
-		cfg.Start = StartLatest // whose position is committed at once, with no interval
+		cfg.Start = StartLatest
 		r := w.reader(cfg)
 		w.until(5*time.Second, "start position", func() bool { return w.committed(0) == 0 })
 		r.close(true)

@@ -207,7 +207,7 @@ func TestDeliveryWaitsWhileCommitsFail(t *testing.T) {
 	})
 }
 
-// A thousand commits an hour apart would never do: the gate asks for each.
+// With an hour between commits only a full gate can ask for one.
 func TestFullGateCommitsAtOnce(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(w *world) {
