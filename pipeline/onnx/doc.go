@@ -8,7 +8,8 @@
 //	digest.go         SHA-256 of the file
 //	modelfile.go      reads names from the file that the runtime does not tell
 //	signature.go      inputs, outputs and which axis counts rows
-//	probe.go          may rows share a batch? trials.go makes the rows for it
+//	candidates.go     what the declarations let one guess about rows
+//	probe.go          may rows share a batch? coupling.go compares, trials.go makes the rows
 //	device.go         cpu, cuda, auto; elf.go names a missing library
 //	session.go        one session for each device
 //	worker_buffers.go one worker's memory; tensor_buffer.go one tensor of it
@@ -17,5 +18,6 @@
 //
 // Every tensor the runtime works on lies in memory outside Go's heap, because
 // the runtime keeps pointers to it between calls, which cgo forbids for Go
-// memory.
+// memory. Rank-0 values are the exception: only the binding can make them, and
+// it keeps theirs on the heap, which does not move.
 package onnx

@@ -289,6 +289,23 @@ def rank0_output():
                  [const("c", 0.25, np.float32)])
 
 
+def row_position():
+    """A row's answer depends on its place in the batch, not on its neighbours."""
+    return model("row_position",
+                 [h.make_node("Shape", ["x"], ["shape"], end=1), h.make_node("Squeeze", ["shape"], ["rows"]),
+                  h.make_node("Range", ["zero", "rows", "one"], ["places"]), h.make_node("Unsqueeze", ["places", "last"], ["column"]),
+                  h.make_node("Cast", ["column"], ["f"], to=T.FLOAT), h.make_node("Add", ["x", "f"], ["y"])],
+                 [tensor("x", T.FLOAT, ["batch", 2])], [tensor("y", T.FLOAT, ["batch", 2])],
+                 [const("zero", 0, np.int64), const("one", 1, np.int64), const("last", [1], np.int64)])
+
+
+def one_row():
+    """Declared for any batch, but written for one row: a careless export."""
+    return model("one_row", [h.make_node("Reshape", ["x", "to"], ["y"])],
+                 [tensor("x", T.FLOAT, ["batch", 4])], [tensor("y", T.FLOAT, ["batch", 2, 2])],
+                 [const("to", [1, 2, 2], np.int64)])
+
+
 def every(trips):
     made = [affine(), scalar_per_row(), image_uint8_nhwc(), tokens_dyn(), string_input(), string_output(), detect_nms(),
             float16(), stateful(), fixed_batch(1), fixed_batch(4), mixed_io(), gather("gather_fails", 16, 37), rank0_input(),
@@ -296,7 +313,7 @@ def every(trips):
             seq_of_maps("seq_of_maps", classlabels_int64s=[3, 5, 9]),
             seq_of_maps("seq_of_strmaps", classlabels_strings=["ham", "eggs", "spam"]),
             label_declared_one(), batch_axis1(), row_dropped(), unnamed_dims(), gather("fails_on_data", 3, 47), nan_inf(),
-            batch_mean(), dynamic_int8(), all_types(), rank0_output(), slow(trips)]
+            batch_mean(), dynamic_int8(), all_types(), rank0_output(), row_position(), one_row(), slow(trips)]
     return {m.graph.name: m for m in made}
 
 
