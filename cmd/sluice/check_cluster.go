@@ -6,6 +6,9 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"time"
+
+	"github.com/cenkalti/backoff/v4"
 
 	"github.com/sluice-ml/sluice/internal/config"
 	"github.com/sluice-ml/sluice/internal/kafkawire"
@@ -184,20 +187,40 @@ func tooSmall(role string) string {
 // permission before it says so.
 func (c *clusterCheck) group(ctx context.Context) {
 	group := c.cfg.Input.Group
-	node, err := c.client.FindCoordinator(ctx, group)
-	if err == nil {
-		err = c.client.Heartbeat(ctx, node, group, 0, "sluice-check", "")
-	}
+	node, err := c.knock(ctx, group)
 	var code kafkawire.ErrorCode
 	switch errors.As(err, &code); {
 	case errors.Is(err, kafkawire.ErrGroupAuthorization):
 		c.f.fail("group", fmt.Errorf("group %s may not be used: %w; allow it: kafka-acls.sh --bootstrap-server %s --add --allow-principal User:%s --operation Read --group %s",
 			group, err, strings.Join(c.cfg.Kafka.Brokers, ","), principal(c.cfg), group), exitDependency)
-	case err == nil || code == kafkawire.ErrUnknownMemberID || code == kafkawire.ErrIllegalGeneration || code == kafkawire.ErrRebalanceInProgress:
+	case err == nil || code == kafkawire.ErrUnknownMemberID || code == kafkawire.ErrIllegalGeneration || code == groupNotFound || code == kafkawire.ErrRebalanceInProgress:
 		c.f.ok("group", "group %s can be used, coordinator is broker %d", group, node)
 	default:
 		c.f.fail("group", fmt.Errorf("group %s: %w", group, err), exitDependency)
 	}
+}
+
+// coordinatorWait is how long the first use of a cluster may take: it creates the
+// offsets topic and loads it.
+const coordinatorWait = 15 * time.Second
+
+func (c *clusterCheck) knock(ctx context.Context, group string) (node int32, err error) {
+	err = patiently(ctx, coordinatorWait, func() error {
+		var err error
+		if node, err = c.client.FindCoordinator(ctx, group); err == nil {
+			err = c.client.Heartbeat(ctx, node, group, 0, "sluice-check", "")
+		}
+		switch {
+		case errors.Is(err, kafkawire.ErrNotCoordinator), errors.Is(err, kafkawire.ErrCoordinatorLoading),
+			errors.Is(err, kafkawire.ErrCoordinatorNotAvailable):
+			c.client.ForgetCoordinator(group)
+			return err
+		case err != nil:
+			return backoff.Permanent(err)
+		}
+		return nil
+	}, func(error) {})
+	return node, err
 }
 
 // idempotence asks for a producer id, as run does.

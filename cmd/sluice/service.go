@@ -89,15 +89,26 @@ func (s *service) Run(ctx context.Context) error {
 	case errors.Is(err, consumer.ErrTopicMissing):
 		err = dependencyErrorf("%w", err)
 	}
-	if errors.Is(err, consumer.ErrConfiguration) {
-		err = usageErrorf("%w", err)
-	} else if errors.Is(err, consumer.ErrReplaced) {
-		err = &exitError{exitFailure, err}
-	}
 	s.admin.drain()
-	err = errors.Join(err, s.close(ctx))
-	s.logStopped(s.pipeline.Counts())
-	return err
+	closeErr := s.close(ctx)
+	counts := s.pipeline.Counts()
+	s.logStopped(counts)
+	return errors.Join(s.verdict(err, counts), closeErr)
+}
+
+// verdict gives the end of a run its exit code.
+func (s *service) verdict(err error, c pipeline.Counts) error {
+	switch {
+	case errors.Is(err, pipeline.ErrDrainTimeout):
+		return &exitError{exitFailure, fmt.Errorf("%w of %v exceeded: %d items are left uncommitted and come again; raise shutdown.drain_timeout or lower input.max_in_flight",
+			pipeline.ErrDrainTimeout, s.cfg.Shutdown.DrainTimeout, c.Abandoned+c.InFlight)}
+	case errors.Is(err, consumer.ErrConfiguration):
+		return usageErrorf("%w", err)
+	case errors.Is(err, consumer.ErrReplaced):
+		return &exitError{exitFailure, err}
+	default:
+		return err
+	}
 }
 
 // announce says `ready` once the group is joined.
