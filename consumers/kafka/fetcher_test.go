@@ -2,7 +2,9 @@ package kafka
 
 import (
 	"bytes"
+	"errors"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -259,4 +261,41 @@ func TestAbortedTransactionsAreNeverSeenAndTheCommitReachesTheEnd(t *testing.T) 
 			})
 		})
 	}
+}
+
+// Every request is cut for a minute, as by a broker that restarts: nothing is
+// lost, nobody has to act, and requests are paced meanwhile.
+func TestOutageIsWaitedFor(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func(w *world) {
+		w.topic(2)
+		w.produce(2, 10)
+		r := w.reader(w.config())
+		w.until(5*time.Second, "records", func() bool { return r.count() == 20 })
+
+		var down atomic.Bool
+		var cut atomic.Int32
+		down.Store(true)
+		w.cluster.Control(func(kmsg.Request) (kmsg.Response, error, bool) {
+			w.cluster.KeepControl()
+			if !down.Load() {
+				return nil, nil, false
+			}
+			cut.Add(1)
+			return nil, errors.New("cut"), true
+		})
+		time.Sleep(time.Minute)
+		if n := cut.Load(); n == 0 || n > 2000 {
+			w.Errorf("%d requests in a minute without a broker", n)
+		}
+		if s := r.src.Status().Stopped; len(s) != 2 || s[0].Reason != reasonUnavailable {
+			w.Errorf("stopped: %+v", s)
+		}
+		down.Store(false)
+		w.send(&kgo.Record{Topic: "in", Partition: 0, Value: []byte("after")}, &kgo.Record{Topic: "in", Partition: 1, Value: []byte("after")})
+		w.until(time.Minute, "what came after", func() bool { return r.values()["after"] >= 2 })
+		w.until(time.Minute, "commit and recovery", func() bool {
+			return w.committed(0) == 11 && w.committed(1) == 11 && len(r.src.Status().Stopped) == 0
+		})
+	})
 }
