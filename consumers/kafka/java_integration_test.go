@@ -66,7 +66,7 @@ func TestCompactedTopicReadsAsJavaReadsIt(t *testing.T) {
 			t.Fatal(err)
 		}
 		written += len(records)
-		return len(kafkatest.FranzRead(t, brokers, topic, true)) < written/2
+		return len(kafkatest.FranzRead(t, brokers, topic, true)) < written/2 //nolint:contextcheck // the test's own context bounds it
 	})
 
 	// The cleaner may still be at it: compare when the topic is the same before and after.
