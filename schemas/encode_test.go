@@ -96,7 +96,7 @@ func TestEveryTypeIsWritten(t *testing.T) {
 		{Int32, "\xff\xff\xff\xff\x00\x00\x00\x80", "-1,-2147483648"},
 		{Uint64, "\xff\xff\xff\xff\xff\xff\xff\xff\x00\x00\x00\x00\x00\x00\x00\x00", "18446744073709551615,0"},
 		{Int64, "\xff\xff\xff\xff\xff\xff\xff\xff\x00\x00\x00\x00\x00\x00\x00\x80", "-1,-9223372036854775808"},
-		{FP16, "\x66\x2e\x01\x00", "0.1,6e-8"},
+		{FP16, "\x66\x2e\x01\x00", "0.099975586,5.9604645e-8"},
 		{BF16, "\x80\x3f\x00\xc0", "1,-2"},
 		{FP64, string(binary.LittleEndian.AppendUint64(binary.LittleEndian.AppendUint64(nil, math.Float64bits(0.1)), math.Float64bits(-0.3745401203632355))), "0.1,-0.3745401203632355"},
 	} {

@@ -2,7 +2,6 @@ package schemas
 
 import (
 	"math"
-	"strconv"
 )
 
 // float16Bits rounds f to half precision, ties to even. ok is false when a
@@ -38,17 +37,4 @@ func float16Value(h uint16) float32 {
 		return math.Float32frombits(sign | 0x7f800000 | frac<<13)
 	}
 	return math.Float32frombits(sign | (exp+112)<<23 | frac<<13)
-}
-
-// appendFloat16 appends the shortest decimal that reads back as h: five digits
-// always do.
-func appendFloat16(dst []byte, h uint16) []byte {
-	f := float64(float16Value(h))
-	for digits := 0; ; digits++ {
-		text := strconv.AppendFloat(dst, f, 'e', digits, 32)
-		v, _ := strconv.ParseFloat(view(text[len(dst):]), 32)
-		if back, _ := float16Bits(float32(v)); back == h || digits == 5 {
-			return appendFloat(text[:len(dst)], v, 32)
-		}
-	}
 }

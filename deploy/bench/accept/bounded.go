@@ -19,7 +19,7 @@ const (
 	waiting = 2_000_000
 	// statedLimit is the README's bound on resident memory for default settings
 	// and a small model; the cgroup gets 1.2 times it.
-	statedLimit = 768 << 20
+	statedLimit = 512 << 20
 )
 
 // bounded is point 6: a model of some milliseconds a row, two million records

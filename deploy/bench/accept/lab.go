@@ -93,9 +93,9 @@ func (l *lab) drop(ctx context.Context, topics ...string) {
 
 // command runs a program and fails with its output.
 func command(ctx context.Context, name string, args ...string) (string, error) {
-	out, err := exec.CommandContext(ctx, name, args...).CombinedOutput()
+	out, err := exec.CommandContext(ctx, name, args...).Output()
 	if err != nil {
-		return "", fmt.Errorf("%s %s: %w: %s", name, strings.Join(args, " "), err, out)
+		return "", fmt.Errorf("%s %s: %w: %s", name, strings.Join(args, " "), err, stderr(err))
 	}
 	return string(out), nil
 }
@@ -104,4 +104,12 @@ func (l *lab) rowsFile() string      { return filepath.Join(l.dir, "rows.f32") }
 func (l *lab) referenceFile() string { return filepath.Join(l.dir, "reference.f32") }
 func (l *lab) model(file string) string {
 	return filepath.Join(l.zoo, file)
+}
+
+func stderr(err error) []byte {
+	var exit *exec.ExitError
+	if errors.As(err, &exit) {
+		return exit.Stderr
+	}
+	return nil
 }
