@@ -18,7 +18,8 @@ type finding struct {
 	Subject string `json:"subject"`
 	Message string `json:"message"`
 
-	code int // of the exit when it failed
+	err  error // of what failed
+	code int   // of the exit when it failed
 }
 
 const (
@@ -40,7 +41,7 @@ func (f *findings) warn(subject, format string, args ...any) {
 
 // fail notes an error; its text says the cure.
 func (f *findings) fail(subject string, err error, code int) {
-	f.list = append(f.list, finding{statusFailed, subject, err.Error(), code})
+	f.list = append(f.list, finding{statusFailed, subject, err.Error(), err, code})
 }
 
 // code is the exit code: what is wrong with the configuration comes first,

@@ -57,19 +57,51 @@ func (c *clusterCheck) topic(ctx context.Context, u topicUse) {
 		return
 	}
 	t := c.meta.Topic(u.name)
-	access, verb := c.readable, "readable"
-	if u.role != "input" {
-		access, verb = c.writable, "writable"
-	}
-	if err := access(ctx, t); errors.Is(err, kafkawire.ErrTopicAuthorization) {
-		c.f.fail(u.role, fmt.Errorf("topic %s is not %s: %w; allow it: %s", u.name, verb, err, aclCommand(u, c.cfg)), exitDependency)
-		return
-	} else if err != nil {
-		c.f.fail(u.role, fmt.Errorf("topic %s is not %s: %w; see the broker's log", u.name, verb, err), exitDependency)
+	verb, err := c.access(ctx, u, t)
+	if err != nil {
+		c.f.fail(u.role, err, exitDependency)
 		return
 	}
 	c.f.ok(u.role, "topic %s is %s, %d partitions", u.name, verb, len(t.Partitions))
 	c.durability(ctx, u, t)
+}
+
+// access tries what the service will do with a topic, without doing it.
+func (c *clusterCheck) access(ctx context.Context, u topicUse, t *kafkawire.TopicMeta) (verb string, err error) {
+	try, verb := c.readable, "readable"
+	if u.role != "input" {
+		try, verb = c.writable, "writable"
+	}
+	err = try(ctx, t)
+	switch {
+	case errors.Is(err, kafkawire.ErrTopicAuthorization):
+		err = fmt.Errorf("topic %s is not %s: %w; allow it: %s", u.name, verb, err, aclCommand(u, c.cfg))
+	case err != nil:
+		err = fmt.Errorf("topic %s is not %s: %w; see the broker's log", u.name, verb, err)
+	}
+	return verb, err
+}
+
+// refusals is what run looks for at its start: permissions that are missing,
+// all of them at once. Outages are no refusal: run waits for their end.
+func (c *clusterCheck) refusals(ctx context.Context) error {
+	var errs []error
+	for _, u := range topicsOf(c.cfg) {
+		if _, err := c.access(ctx, u, c.meta.Topic(u.name)); errors.Is(err, kafkawire.ErrTopicAuthorization) {
+			errs = append(errs, err)
+		}
+	}
+	c.group(ctx)
+	c.idempotence(ctx)
+	for _, f := range c.f.list {
+		if f.err != nil && (errors.Is(f.err, kafkawire.ErrGroupAuthorization) || errors.Is(f.err, kafkawire.ErrClusterAuthorization)) {
+			errs = append(errs, f.err)
+		}
+	}
+	if err := errors.Join(errs...); err != nil {
+		return dependencyErrorf("%w", err)
+	}
+	return nil
 }
 
 // readable asks for the end of each partition and fetches from there: nothing

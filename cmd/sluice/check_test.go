@@ -6,7 +6,11 @@ import (
 	"testing"
 
 	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/sluice-ml/sluice/internal/kafkatest"
 )
 
 func kafkaAdmin(t *testing.T, brokers string) *kadm.Client {
@@ -124,4 +128,34 @@ func TestModelCommands(t *testing.T) {
 	sluice(t, "model", "inspect", zoo+"/affine.onnx", "--library", "/nope.so").want(t, exitDependency, "make build")
 	sluice(t, "model", "ls", zoo).want(t, exitOK, "affine\t1\t")
 	sluice(t, "model", "ls", "/nope").want(t, exitUsage, "no such file")
+}
+
+// refusingWrites is a cluster that lets nobody write.
+func refusingWrites(t *testing.T) string {
+	t.Helper()
+	c, brokers := kafkatest.Kfake(t, kfake.SeedTopics(2, "in", "in.dlq", "out"))
+	c.ControlKey(int16(kmsg.Produce), func(request kmsg.Request) (kmsg.Response, error, bool) {
+		c.KeepControl()
+		answer := request.ResponseKind().(*kmsg.ProduceResponse)
+		for _, topic := range request.(*kmsg.ProduceRequest).Topics {
+			refused := kmsg.ProduceResponseTopic{Topic: topic.Topic, TopicID: topic.TopicID}
+			for _, p := range topic.Partitions {
+				refused.Partitions = append(refused.Partitions, kmsg.ProduceResponseTopicPartition{Partition: p.Partition, ErrorCode: 29})
+			}
+			answer.Topics = append(answer.Topics, refused)
+		}
+		return answer, nil, true
+	})
+	return strings.Join(brokers, ",")
+}
+
+func TestMissingPermissionIsToldWithTheACL(t *testing.T) {
+	t.Parallel()
+	b := refusingWrites(t)
+	const cure = "--operation Write --operation Describe --topic out"
+	check(t, exitDependency, "-c", configFile(t, b)).says(t, statusFailed, "output", cure)
+	s := start(t, "-c", configFile(t, b))
+	if code := <-s.code; code != exitDependency || !strings.Contains(s.log.String(), cure) {
+		t.Errorf("run: exit code %d\n%s", code, s.log)
+	}
 }

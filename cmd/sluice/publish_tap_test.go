@@ -60,7 +60,7 @@ func TestEnvelopesGoThroughTapAndPublishUnchanged(t *testing.T) {
 }
 
 func plainRecord(r *kgo.Record) string {
-	return fmt.Sprint(r.Partition, r.Timestamp.UnixMilli(), r.Key == nil, r.Key, r.Value == nil, fmt.Sprintf("%x", r.Value), r.Headers)
+	return fmt.Sprint(r.Partition, r.Timestamp.UnixMilli(), r.Key == nil, string(r.Key), r.Value == nil, fmt.Sprintf("%x", r.Value), r.Headers)
 }
 
 func TestRejectedLinesAreNamedAndTheRestGoesOn(t *testing.T) {

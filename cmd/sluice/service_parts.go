@@ -53,6 +53,10 @@ func (s *service) assemble(ctx context.Context, deps serviceDeps) (err error) {
 	if err != nil {
 		return err
 	}
+	permitted := &clusterCheck{client: s.client, cfg: s.cfg, meta: meta, f: &findings{}, limits: map[string]int{}}
+	if err := permitted.refusals(ctx); err != nil {
+		return err
+	}
 	return s.connectParts(meta, codec, tel) //nolint:contextcheck // the producer lives until Close
 }
 

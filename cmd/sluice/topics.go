@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -103,9 +104,16 @@ func principal(cfg *config.Config) string {
 
 // unreachable says that no broker answered, and what to look at.
 func unreachable(brokers []string, err error) error {
-	cure := "check kafka.brokers, and that a broker listens there"
-	if errors.Is(err, kafkawire.ErrSASLAuthentication) {
+	cure := "check kafka.brokers and kafka.tls.enabled, and that a broker listens there"
+	var certificate *tls.CertificateVerificationError
+	var plaintext tls.RecordHeaderError
+	switch {
+	case errors.Is(err, kafkawire.ErrSASLAuthentication):
 		cure = "check kafka.sasl: mechanism, username and password file"
+	case errors.As(err, &certificate):
+		cure = "check kafka.tls: ca_file and server_name"
+	case errors.As(err, &plaintext):
+		cure = "this port speaks no TLS: check kafka.tls.enabled and the port"
 	}
 	return dependencyErrorf("ask the brokers %s: %w; %s", strings.Join(brokers, ","), err, cure)
 }
