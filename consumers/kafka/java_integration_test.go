@@ -69,22 +69,28 @@ func TestCompactedTopicReadsAsJavaReadsIt(t *testing.T) {
 		return len(kafkatest.FranzRead(t, brokers, topic, true)) < written/2 //nolint:contextcheck // the test's own context bounds it
 	})
 
-	// The cleaner may still be at it: compare when the topic is the same before and after.
 	kafkatest.Eventually(t, 2*time.Minute, "the cleaner has nothing to do", func(context.Context) bool {
-		before := kafkatest.FranzRead(t, brokers, topic, true)
-		ours := scan(t, brokers, topic, true)
-		java := kafkatest.JavaRead(t, brokers, topic, true)
-		if !cmp.Equal(before, kafkatest.FranzRead(t, brokers, topic, true)) {
-			return false
-		}
-		if diff := cmp.Diff(java, ours); diff != "" {
-			t.Errorf("%d records; Java -, ours +:\n%s", len(java), diff)
-		}
-		if diff := cmp.Diff(before, ours); diff != "" {
-			t.Errorf("franz-go -, ours +:\n%s", diff)
-		}
-		return true
+		return sameWhileStill(t, brokers, topic) //nolint:contextcheck // the test's own context bounds it
 	})
+}
+
+// sameWhileStill compares the three clients on a topic that the cleaner may still
+// be at: false when it changed meanwhile.
+func sameWhileStill(t *testing.T, brokers []string, topic string) bool {
+	t.Helper()
+	before := kafkatest.FranzRead(t, brokers, topic, true)
+	ours := scan(t, brokers, topic, true)
+	java := kafkatest.JavaRead(t, brokers, topic, true)
+	if !cmp.Equal(before, kafkatest.FranzRead(t, brokers, topic, true)) {
+		return false
+	}
+	if diff := cmp.Diff(java, ours); diff != "" {
+		t.Errorf("%d records; Java -, ours +:\n%s", len(java), diff)
+	}
+	if diff := cmp.Diff(before, ours); diff != "" {
+		t.Errorf("franz-go -, ours +:\n%s", diff)
+	}
+	return true
 }
 
 // sameForAll compares the three clients.
