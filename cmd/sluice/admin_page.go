@@ -21,7 +21,7 @@ var statusPage = template.Must(template.New("status").Funcs(template.FuncMap{
 	"line": sparkline, "since": func(t time.Time) string { return time.Since(t).Round(time.Second).String() },
 	"clock": func(t time.Time) string { return t.Local().Format("15:04:05") },
 	"short": func(s string) string { return s[:min(len(s), 12)] },
-	"color": stageColor, "shape": func(s []int64) string { return strings.ReplaceAll(fmt.Sprint(s), "-1", "*") },
+	"color": stageColor, "shape": func(s []int64) string { return strings.NewReplacer("-1", "*", " ", ", ").Replace(fmt.Sprint(s)) },
 	"mean": func(f float64) string { return strconv.FormatFloat(f, 'f', 1, 64) },
 }).Parse(statusHTML))
 

@@ -3,9 +3,12 @@ package config
 import (
 	"encoding/json"
 	"fmt"
+	"os"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/google/go-cmp/cmp"
 )
 
 // props loads a configuration with one property per argument, name=value.
@@ -128,5 +131,47 @@ func TestSizesReadAndPrint(t *testing.T) {
 		if got, err := ParseSize(text); err == nil {
 			t.Errorf("%q = %d, want an error", text, got)
 		}
+	}
+}
+
+func TestPropertyListIsDocumented(t *testing.T) {
+	t.Parallel()
+	const file = "../../deploy/config/PROPERTIES.md"
+	var b strings.Builder
+	b.WriteString("# Kafka properties\n\nNames of Java clients and librdkafka that `kafka.properties` accepts, and what they do here. A name that is not\n" +
+		"in this list warns and does nothing. A key and a property for one setting is an error. Held equal to the code by a test.\n\n" +
+		"| property | here |\n| --- | --- |\n")
+	for _, name := range propertyNames() {
+		b.WriteString("| `" + name + "` | " + properties[name].describe() + " |\n")
+	}
+	if *update {
+		if err := os.WriteFile(file, []byte(b.String()), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	got, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(b.String(), string(got)); diff != "" {
+		t.Errorf("run the tests with -update: %s", diff)
+	}
+}
+
+// describe is what the list says of a property.
+func (p property) describe() string {
+	switch {
+	case p.meaningless != "":
+		return "warns: " + p.meaningless
+	case p.refused:
+		return "error: " + p.why
+	case p.only != nil:
+		return "only `" + strings.Join(p.only, "` or `") + "`: " + strings.TrimSuffix(p.why, "; remove it")
+	case p.why != "":
+		return "anything but `0`: " + strings.TrimSuffix(p.why, "; remove it")
+	case len(p.keys) > 0:
+		return "sets `" + strings.Join(p.keys, "`, `") + "`"
+	default:
+		return "tunes requests; there is no key for it"
 	}
 }

@@ -17,7 +17,12 @@ type property struct {
 	shared bool
 	// meaningless says why the name does nothing here.
 	meaningless string
-	apply       func(c *Config, value string) error
+	// only are the values that contradict nothing, and why says what others
+	// contradict; refused is true when every value does.
+	only    []string
+	why     string
+	refused bool
+	apply   func(c *Config, value string) error
 }
 
 // properties is the whole list, by name.
@@ -81,8 +86,8 @@ var properties = map[string]property{
 	"acks":                                  allowed("\"nothing lost\" rests on all replicas in sync; remove it", "all", "-1"),
 	"request.required.acks":                 allowed("\"nothing lost\" rests on all replicas in sync; remove it", "all", "-1"),
 	"enable.idempotence":                    allowed("retries make no duplicates only with it; remove it", "true"),
-	"retries":                               {apply: refuseZero("an outage must be retried, or outcomes are lost; remove it")},
-	"message.send.max.retries":              {apply: refuseZero("an outage must be retried, or outcomes are lost; remove it")},
+	"retries":                               refuseZero("an outage must be retried, or outcomes are lost; remove it"),
+	"message.send.max.retries":              refuseZero("an outage must be retried, or outcomes are lost; remove it"),
 	"compression.type":                      {keys: []string{"output.compression"}, apply: viaKey("output.compression")},
 	"compression.codec":                     {keys: []string{"output.compression"}, apply: viaKey("output.compression")},
 	"linger.ms":                             {keys: []string{"output.linger"}, apply: millis("output.linger")},
@@ -129,12 +134,12 @@ func ignored(why string) property { return property{meaningless: why} }
 
 // refused is a name whose every value contradicts what sluice does.
 func refused(why string) property {
-	return property{apply: func(*Config, string) error { return errors.New(why) }}
+	return property{refused: true, why: why, apply: func(*Config, string) error { return errors.New(why) }}
 }
 
 // allowed is a name that may only say what is true anyway.
 func allowed(why string, values ...string) property {
-	return property{apply: func(_ *Config, v string) error {
+	return property{only: values, why: why, apply: func(_ *Config, v string) error {
 		for _, a := range values {
 			if strings.EqualFold(v, a) {
 				return nil
@@ -144,13 +149,14 @@ func allowed(why string, values ...string) property {
 	}}
 }
 
-func refuseZero(why string) func(*Config, string) error {
-	return func(_ *Config, v string) error {
+// refuseZero is a name of retries: any number but none.
+func refuseZero(why string) property {
+	return property{why: why, apply: func(_ *Config, v string) error {
 		if v == "0" {
 			return fmt.Errorf("%q contradicts what sluice promises: %s", v, why)
 		}
 		return nil
-	}
+	}}
 }
 
 func setBrokers(c *Config, v string) error {
