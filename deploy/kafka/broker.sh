@@ -364,6 +364,11 @@ stop() {
   rm -rf "$DIR"
 }
 
+# remove is stop for a broker that may not have come up.
+remove() {
+  if [ -f "$1/1/port" ]; then stop "$1"; else rm -rf "$1"; fi
+}
+
 run_with() {
   local options=() lines status=0
   while [ $# -gt 0 ] && [ "$1" != -- ]; do
@@ -372,13 +377,15 @@ run_with() {
   done
   [ $# -gt 1 ] || die "with: no command after --"
   shift
-  local ours=${KAFKA_BROKERS:-}
+  if [ -z "${KAFKA_BROKERS:-}" ]; then # a broker that was there before is not ours to stop
+    OURS=$(mktemp -d "${TMPDIR:-/tmp}/sluice-kafka-XXXXXX")
+    trap 'trap "" INT TERM HUP; remove "$OURS"' EXIT # the stop is not to be stopped
+    options=(-d "$OURS" ${options[@]+"${options[@]}"})
+  fi
+  trap 'exit 130' INT TERM HUP
   lines=$(start ${options[@]+"${options[@]}"})
   # shellcheck disable=SC2163 # the lines are NAME=value
   while read -r line; do export "$line"; done <<<"$lines"
-  # KAFKA_DIR of a broker that was there before is not ours to stop.
-  [ -n "$ours" ] || trap 'stop "$KAFKA_DIR"' EXIT
-  trap 'exit 130' INT TERM
   "$@" || status=$?
   exit "$status"
 }
