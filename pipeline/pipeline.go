@@ -95,6 +95,7 @@ func (p *Pipeline) stop(finished <-chan error, cut context.CancelCauseFunc) erro
 		return err
 	case <-timer.C:
 	}
+	left := p.slots.used.Load()
 	p.lanes.each(func(lane *Partition) { lane.close() })
 	cut(ErrDrainTimeout)
 	timer.Reset(cutGrace)
@@ -102,7 +103,7 @@ func (p *Pipeline) stop(finished <-chan error, cut context.CancelCauseFunc) erro
 	case <-finished:
 	case <-timer.C: // a model that does not return; the process ends without it
 	}
-	return fmt.Errorf("%w: %d items still in flight after %s, they come again", ErrDrainTimeout, p.slots.used.Load(), p.cfg.DrainTimeout)
+	return fmt.Errorf("%w: %d items still in flight after %s, they come again", ErrDrainTimeout, left, p.cfg.DrainTimeout)
 }
 
 // work runs the stages after receive until chunks is closed and all is settled.

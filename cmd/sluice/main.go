@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+	"time"
 )
 
 // version is set at build time (-X main.version=...).
@@ -21,15 +22,24 @@ func main() {
 	os.Exit(code)
 }
 
-// interruptible ends the context at the first SIGINT or SIGTERM; the second one
-// ends the process at once.
+// oneSignal is how long repeats of the first signal are taken for the same one:
+// timeout(1) and some supervisors signal the process and then its whole group.
+const oneSignal = 200 * time.Millisecond
+
+// interruptible ends the context at the first SIGINT or SIGTERM; a later second
+// one ends the process at once.
 func interruptible(parent context.Context) (ctx context.Context, stop func()) {
 	ctx, cancel := context.WithCancelCause(parent)
 	signals := make(chan os.Signal, 2) // both signals may come before we look
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
 	go func() { // ends with the process
 		cancel(interruption{<-signals})
-		<-signals
+		began := time.Now()
+		for range signals {
+			if time.Since(began) > oneSignal {
+				break
+			}
+		}
 		fmt.Fprintln(os.Stderr, "second signal: stopped at once; what was in flight is not committed and comes again")
 		os.Exit(exitFailure)
 	}()

@@ -112,7 +112,7 @@ func printReport(out io.Writer, r *onnx.Report) error {
 	if r.Reason != "" {
 		verdict += ": " + r.Reason
 	}
-	if r.FixedRows > 0 {
+	if r.FixedRows > 1 {
 		verdict += fmt.Sprintf(" (the model takes %d rows: batches are padded)", r.FixedRows)
 	}
 	if r.Varying {

@@ -78,11 +78,21 @@ func TestSecondSignalExitsAtOnce(t *testing.T) {
 		_, body := fetch(t, base+"/metrics")
 		return strings.Contains(body, "sluice_in_flight_items 1")
 	})
-	signalAnd(t, cmd, syscall.SIGTERM)
-	r.await("draining")
 	began := time.Now()
 	signalAnd(t, cmd, syscall.SIGTERM)
-	if code := <-r.code; code != exitFailure || time.Since(began) > 5*time.Second || !strings.Contains(r.log.String(), "second signal") {
-		t.Errorf("exit code %d after %v\n%s", code, time.Since(began), r.log)
+	r.await("draining")
+	again := time.NewTicker(20 * time.Millisecond)
+	defer again.Stop()
+	for {
+		select {
+		case <-again.C:
+			_ = cmd.Process.Signal(syscall.SIGTERM) // it may be gone already
+		case code := <-r.code:
+			// Repeats within oneSignal count as the first: see timeout(1).
+			if took := time.Since(began); code != exitFailure || took < oneSignal || took > 5*time.Second || !strings.Contains(r.log.String(), "second signal") {
+				t.Errorf("exit code %d after %v\n%s", code, took, r.log)
+			}
+			return
+		}
 	}
 }

@@ -26,7 +26,7 @@ func NewLogger(out io.Writer, cfg LogConfig) (*slog.Logger, error) {
 	if err := level.UnmarshalText([]byte(cfg.Level)); err != nil {
 		return nil, fmt.Errorf("log.level: %w", err)
 	}
-	options := &slog.HandlerOptions{Level: level}
+	options := &slog.HandlerOptions{Level: level, ReplaceAttr: readable}
 	var handler slog.Handler
 	if cfg.Format == "text" || (cfg.Format == "auto" && isTerminal(out)) {
 		handler = slog.NewTextHandler(out, options)
@@ -34,6 +34,14 @@ func NewLogger(out io.Writer, cfg LogConfig) (*slog.Logger, error) {
 		handler = slog.NewJSONHandler(out, options)
 	}
 	return slog.New(newLimiter(&traceHandler{handler})), nil
+}
+
+// readable writes durations as 1.5s in JSON too, where slog writes nanoseconds.
+func readable(_ []string, a slog.Attr) slog.Attr {
+	if a.Value.Kind() == slog.KindDuration {
+		a.Value = slog.StringValue(a.Value.Duration().String())
+	}
+	return a
 }
 
 func isTerminal(out io.Writer) bool {

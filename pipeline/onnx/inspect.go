@@ -3,6 +3,7 @@ package onnx
 import (
 	"context"
 	"fmt"
+	"math"
 	"slices"
 
 	ort "github.com/yalue/onnxruntime_go"
@@ -159,7 +160,9 @@ func metadata(s *ort.DynamicAdvancedSession) (map[string]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	all["model_version"] = fmt.Sprint(version)
+	if version != math.MaxInt64 { // the runtime's way to say that the file has none
+		all["model_version"] = fmt.Sprint(version)
+	}
 	keys, err := md.GetCustomMetadataMapKeys()
 	if err != nil {
 		return nil, err
