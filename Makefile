@@ -55,6 +55,22 @@ $(LINT):
 lint: $(LINT) ## golangci-lint, the pinned version
 	$(LINT) run
 
+# The campaign of the main job's promises; 20 minutes on two cores, writes deploy/bench/results. For example:
+# make accept ARGS="-points 2,4 -records 50000"
+RESULTS ?= deploy/bench/results/main-job-$(shell date +%Y-%m-%d).md
+BENCH_VENV := $(CACHE)/venv/bench
+.PHONY: accept
+accept: build ## hold the promises on a real Kafka against Python, franz-go and kcat; first figures
+	@[ -x $(BENCH_VENV)/bin/python ] || python3 -m venv $(BENCH_VENV)
+	@$(BENCH_VENV)/bin/pip install -q --disable-pip-version-check -r deploy/bench/requirements.txt
+	go build -o bin/accept ./deploy/bench/accept
+	deploy/kafka/broker.sh with -- bash -c 'bin/accept -python $(BENCH_VENV)/bin/python -out $(RESULTS) -restart-broker "deploy/kafka/broker.sh restart $$KAFKA_DIR" $(ARGS)'
+
+# On a machine with an NVIDIA GPU, CUDA 13 and cuDNN 9 (their libraries on LD_LIBRARY_PATH): the tests that skip elsewhere.
+.PHONY: test-gpu
+test-gpu: ## the CUDA tests, on a machine with a GPU
+	SLUICE_RUNTIME_LIBRARY=$$(deploy/onnxruntime/fetch.sh --cuda) go test -count=1 -v -run 'CUDA|GPU' -bench . -benchtime 1s ./pipeline/onnx
+
 .PHONY: ci
 ci: ## what continuous integration runs
 	.ci/run

@@ -74,6 +74,9 @@ func run(ctx context.Context, l *lab, which string) error {
 		return err
 	}
 	defer l.close()
+	if err := l.heading(ctx); err != nil {
+		return err
+	}
 	failed := 0
 	for _, p := range points {
 		if !slices.Contains(wanted, p.number) {
