@@ -1,10 +1,8 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -20,6 +18,16 @@ func (l *lab) mlp(name, in, out, dlq string) setup {
 		name: name, input: in, output: out, dlq: dlq, group: l.id + "." + name,
 		model: l.model("mlp_784_32x4_10.onnx"), modelName: "mlp",
 	}
+}
+
+// onInputs is the usual set-up on the JSON records, with new outputs.
+func (l *lab) onInputs(ctx context.Context, name string) (setup, error) {
+	in, err := l.inputs(ctx)
+	if err != nil {
+		return setup{}, err
+	}
+	_, out, dlq, err := l.topics(ctx, name, in)
+	return l.mlp(name, in, out, dlq), err
 }
 
 // pair starts two processes of one group.
@@ -55,33 +63,28 @@ func stopAll(services []*service) (facts []fact) {
 
 // allPredicted is point 1.
 func allPredicted(ctx context.Context, l *lab) ([]fact, error) {
-	in, err := l.inputs(ctx)
+	s, err := l.onInputs(ctx, "p1")
 	if err != nil {
 		return nil, err
 	}
-	_, out, dlq, err := l.topics(ctx, "p1", in)
-	if err != nil {
-		return nil, err
-	}
-	s := l.mlp("p1", in, out, dlq)
 	began := time.Now()
 	both, err := l.pair(ctx, s, false)
 	defer killAll(both)
 	if err != nil {
 		return nil, err
 	}
-	if err := l.caughtUp(ctx, s.group, in); err != nil {
+	if err := l.caughtUp(ctx, s.group, s.input); err != nil {
 		return nil, err
 	}
 	took := time.Since(began)
-	lag, err := l.lag(ctx, s.group, in)
+	lag, err := l.lag(ctx, s.group, s.input)
 	if err != nil {
 		return nil, err
 	}
 	facts := stopAll(both)
 	facts = append(facts, fact{"lag after the run", fmt.Sprint(lag), lag == 0},
 		fact{"from start to lag 0", took.Round(10 * time.Millisecond).String(), true})
-	return l.outputs(ctx, facts, out, dlq, 0, 0)
+	return l.outputs(ctx, facts, s.output, s.dlq, 0, 0)
 }
 
 func killAll(services []*service) {
@@ -110,15 +113,10 @@ func (l *lab) outputs(ctx context.Context, facts []fact, out, dlq string, duplic
 
 // killed is point 2.
 func killed(ctx context.Context, l *lab) ([]fact, error) {
-	in, err := l.inputs(ctx)
+	s, err := l.onInputs(ctx, "p2")
 	if err != nil {
 		return nil, err
 	}
-	_, out, dlq, err := l.topics(ctx, "p2", in)
-	if err != nil {
-		return nil, err
-	}
-	s := l.mlp("p2", in, out, dlq)
 	both, err := l.pair(ctx, s, true)
 	defer func() { killAll(both) }()
 	if err != nil {
@@ -141,154 +139,23 @@ func killed(ctx context.Context, l *lab) ([]fact, error) {
 			return nil, err
 		}
 	}
-	left, err := l.lag(ctx, s.group, in)
+	left, err := l.lag(ctx, s.group, s.input)
 	if err != nil {
 		return nil, err
 	}
-	if err := l.caughtUp(ctx, s.group, in); err != nil {
+	if err := l.caughtUp(ctx, s.group, s.input); err != nil {
 		return nil, err
 	}
 	facts := append(stopAll(both), fact{"kill -9 of one process", fmt.Sprintf("%d times; %d records were left after the last", kills, left), left > 0})
-	return l.outputs(ctx, facts, out, dlq, kills*2*maxInFlight, 0)
-}
-
-// poison gives the value of record i of point 3: one in 50 is bad, in turn of
-// five kinds; kind 0 is mended later by another mapping.
-func poison(i int, values []float32) (value []byte, kind int) {
-	if i%50 != 7 {
-		return jsonRow(make([]byte, 0, 9000), i, "h0", values), -1
-	}
-	id := fmt.Sprintf(`{"id":"r%d",`, i)
-	switch kind = i / 50 % 5; kind {
-	case 0:
-		return jsonRow(make([]byte, 0, 9000), i, "pixels", values), kind
-	case 1:
-		return append(jsonRow(nil, i, "h0", values)[:4000], 0xff, 0xfe), kind
-	case 2:
-		return jsonRow(nil, i, "h0", values[:width-1]), kind
-	case 3:
-		return []byte(id + `"h0":"` + strings.Repeat("x", 100) + `"}`), kind
-	default:
-		return []byte(id + `"h0":` + strings.Repeat("[", 5000) + strings.Repeat("]", 5000) + `}`), kind
-	}
-}
-
-// poisoned is point 3.
-func poisoned(ctx context.Context, l *lab) ([]fact, error) {
-	if err := l.reference(ctx); err != nil {
-		return nil, err
-	}
-	in, out, dlq, err := l.topics(ctx, "p3", "")
-	if err != nil {
-		return nil, err
-	}
-	values := make([]float32, width)
-	bad, mendable := map[string][]byte{}, 0
-	if err := l.load(ctx, in, l.records, func(i int) []byte {
-		row(i, values)
-		v, kind := poison(i, values)
-		if kind >= 0 {
-			bad[string(key(i))] = v
-		}
-		if kind == 0 {
-			mendable++
-		}
-		return v
-	}); err != nil {
-		return nil, err
-	}
-	s := l.mlp("p3", in, out, dlq)
-	both, err := l.pair(ctx, s, false)
-	defer killAll(both)
-	if err != nil {
-		return nil, err
-	}
-	if err := l.caughtUp(ctx, s.group, in); err != nil {
-		return nil, err
-	}
-	facts := stopAll(both)
-	facts = append(facts, l.deadLetters(ctx, dlq, bad)...)
-	t, err := l.tallyOutputs(ctx, out, l.records, false)
-	if err != nil {
-		return facts, err
-	}
-	facts = append(facts, fact{
-		"predicted before the mend", fmt.Sprintf("%d, twice %d, unlike the reference %d", t.records, t.extra, t.wrong),
-		t.records == l.records-len(bad) && t.extra == 0 && t.wrong == 0,
-	})
-	more, err := l.mend(ctx, s, mendable, len(bad))
-	l.drop(ctx, in, out, dlq)
-	return append(facts, more...), err
-}
-
-// deadLetters compares a dead-letter topic with the records that belong there.
-func (l *lab) deadLetters(ctx context.Context, dlq string, bad map[string][]byte) []fact {
-	missing, strange, classes := len(bad), 0, map[string]int{}
-	err := l.readAll(ctx, dlq, func(r *kgo.Record) error {
-		if want, ok := bad[string(r.Key)]; !ok || !bytes.Equal(want, r.Value) {
-			strange++
-			return nil
-		}
-		missing--
-		for _, h := range r.Headers {
-			if h.Key == "x-error-class" {
-				classes[string(h.Value)]++
-			}
-		}
-		return nil
-	})
-	return []fact{{
-		"dead letters with their original bytes", fmt.Sprintf("%d of %d, others %d, classes %v", len(bad)-missing, len(bad), strange, classes),
-		err == nil && missing == 0 && strange == 0,
-	}}
-}
-
-// mend replays the class that another mapping cures and counts again.
-func (l *lab) mend(ctx context.Context, s setup, mendable, bad int) ([]fact, error) {
-	before, err := l.end(ctx, s.input)
-	if err != nil {
-		return nil, err
-	}
-	text, err := command(ctx, l.bin, "dlq", "replay", "-b", l.brokers[0], "-t", s.dlq, "--class", "wrong_name")
-	if err != nil {
-		return nil, err
-	}
-	after, err := l.end(ctx, s.input)
-	if err != nil {
-		return nil, err
-	}
-	facts := []fact{{"sluice dlq replay --class wrong_name", fmt.Sprintf("%d of %d dead letters went back: %s", after-before, bad, strings.TrimSpace(text)), after-before == int64(mendable)}}
-	s.name, s.extra = "p3-mended", []string{"model.inputs.h0=/pixels"}
-	v, err := l.start(ctx, s, "")
-	if err != nil {
-		return facts, err
-	}
-	defer v.kill()
-	if err := l.caughtUp(ctx, s.group, s.input); err != nil {
-		return facts, err
-	}
-	facts = append(facts, stopAll([]*service{v})...)
-	t, err := l.tallyOutputs(ctx, s.output, l.records, false)
-	if err != nil {
-		return facts, err
-	}
-	return append(facts, fact{
-		"predicted after the mend", fmt.Sprintf("%d, twice %d, unlike the reference %d", t.records, t.extra, t.wrong),
-		t.records == l.records-bad+mendable && t.extra == 0 && t.wrong == 0,
-	}), nil
+	return l.outputs(ctx, facts, s.output, s.dlq, kills*2*maxInFlight, 0)
 }
 
 // terminated is point 4.
 func terminated(ctx context.Context, l *lab) ([]fact, error) {
-	in, err := l.inputs(ctx)
+	s, err := l.onInputs(ctx, "p4")
 	if err != nil {
 		return nil, err
 	}
-	_, out, dlq, err := l.topics(ctx, "p4", in)
-	if err != nil {
-		return nil, err
-	}
-	s := l.mlp("p4", in, out, dlq)
 	const stops = 10
 	var facts []fact
 	var slowest time.Duration
@@ -300,14 +167,14 @@ func terminated(ctx context.Context, l *lab) ([]fact, error) {
 		}
 		defer v.kill()
 		if i == stops {
-			err := l.caughtUp(ctx, s.group, in)
+			err := l.caughtUp(ctx, s.group, s.input)
 			facts = append(facts, stopAll([]*service{v})...)
 			if err != nil {
 				return facts, err
 			}
 			break
 		}
-		if err := l.moving(ctx, out, v); err != nil {
+		if err := l.moving(ctx, s.output, v); err != nil {
 			return facts, err
 		}
 		code, took, err := v.stop()
@@ -318,7 +185,7 @@ func terminated(ctx context.Context, l *lab) ([]fact, error) {
 			clean++
 		}
 		slowest = max(slowest, took)
-		lag, err := l.lag(ctx, s.group, in)
+		lag, err := l.lag(ctx, s.group, s.input)
 		if err != nil {
 			return facts, err
 		}
@@ -330,7 +197,7 @@ func terminated(ctx context.Context, l *lab) ([]fact, error) {
 		"SIGTERM under load", fmt.Sprintf("%d times, exit 0 %d times, %d with records waiting, slowest %s", stops, clean, loaded, slowest.Round(time.Millisecond)),
 		clean == stops && loaded == stops,
 	})
-	return l.outputs(ctx, facts, out, dlq, 0, 0)
+	return l.outputs(ctx, facts, s.output, s.dlq, 0, 0)
 }
 
 // moving waits until new outputs appear.
