@@ -24,6 +24,30 @@ func (p *Partition) Drain() {
 	}
 }
 
+// retreat drops items, all of this partition, that a worker began and will not
+// finish while the epoch drains: the barrier moves before them, so that nothing
+// waits for them, and what is held behind them is dropped too.
+func (p *Partition) retreat(items []*Item) {
+	p.mu.Lock()
+	var dropped []*Item
+	if !p.closed {
+		barrier := p.limit.Load()
+		for _, it := range items {
+			p.ring.at(it.state.seq).state = entryWaiting
+			barrier = min(barrier, it.state.seq)
+		}
+		if p.draining {
+			p.limit.Store(barrier)
+			dropped = p.takeHeld(barrier)
+			p.checkDrained()
+		}
+	}
+	p.mu.Unlock()
+	for _, it := range append(dropped, items...) {
+		it.abandon()
+	}
+}
+
 // Drained is closed when the partition is draining and every record before the
 // barrier is settled, or when the partition is closed.
 func (p *Partition) Drained() <-chan struct{} { return p.drained }

@@ -202,6 +202,39 @@ func TestStopDoesNotWaitForABrokenDevice(t *testing.T) {
 	})
 }
 
+func TestStopDropsWhatIsFinishedBehindABrokenDevice(t *testing.T) {
+	t.Parallel()
+	for name, ordered := range map[string]bool{"ordered": true, "order none": false} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				r := newRig(pipelinetest.SourceConfig{PerPartition: 100, Ordered: ordered, Follow: true})
+				r.cfg.Workers, r.cfg.Decoders, r.cfg.MaxRows = 2, 1, 1
+				r.model.Break(true)
+				stop, done := r.start(t)
+				time.Sleep(5 * time.Minute)
+				r.model.Repair()
+				before := len(r.model.Runs())
+				for len(r.model.Runs()) < before+20 { // one worker is back, the other still waits
+					time.Sleep(time.Millisecond)
+				}
+				began := time.Now()
+
+				stop()
+				err := <-done
+
+				if waited := time.Since(began); err != nil || waited > time.Second {
+					t.Errorf("Run() = %v after %s, want nil at once", err, waited)
+				}
+				r.consistent(t)
+				if c := r.pipe.Counts(); c.Abandoned == 0 {
+					t.Errorf("Counts() = %+v, want what waited for the device abandoned", c)
+				}
+			})
+		})
+	}
+}
+
 func TestOnErrorStopStopsBeforeTheItem(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

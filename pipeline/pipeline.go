@@ -85,8 +85,8 @@ func (p *Pipeline) Run(ctx context.Context) error {
 
 // stop drains within DrainTimeout and cuts the work after it (I7).
 func (p *Pipeline) stop(finished <-chan error, cut context.CancelCauseFunc) error {
-	close(p.stopping)
 	p.lanes.each((*Partition).Drain)
+	close(p.stopping) // after it: who stops waiting for a device retreats from a barrier
 	p.tel.Logger.Info("draining", "in_flight", p.slots.used.Load(), "timeout", p.cfg.DrainTimeout)
 	timer := time.NewTimer(p.cfg.DrainTimeout)
 	defer timer.Stop()

@@ -48,9 +48,7 @@ func (w *worker) process(ctx context.Context, b *openBatch) {
 	err := w.infer(ctx, items, b.Reason)
 	ended := now()
 	if err != nil { // the work was cut, or a stop met a broken device
-		for _, it := range items {
-			it.abandon()
-		}
+		eachLane(items, (*Partition).retreat)
 		return
 	}
 	w.p.batcher.ran(ended - started)
@@ -71,14 +69,7 @@ func (w *worker) process(ctx context.Context, b *openBatch) {
 // begin marks the batch's items as begun and drops those that may not be; items
 // whose deadline passed in the queue end here.
 func (w *worker) begin(ctx context.Context, b *openBatch) []*Item {
-	for rest := b.Items; len(rest) > 0; {
-		n := 1
-		for n < len(rest) && rest[n].state.lane == rest[0].state.lane {
-			n++
-		}
-		rest[0].state.lane.begin(rest[:n])
-		rest = rest[n:]
-	}
+	eachLane(b.Items, (*Partition).begin)
 	at, keep := now(), b.Items[:0]
 	w.done = w.done[:0]
 	for _, it := range b.Items {
@@ -95,6 +86,18 @@ func (w *worker) begin(ctx context.Context, b *openBatch) []*Item {
 	}
 	w.scratch = finishAll(ctx, w.done, w.scratch)
 	return keep
+}
+
+// eachLane calls f with each run of items of one partition.
+func eachLane(items []*Item, f func(*Partition, []*Item)) {
+	for len(items) > 0 {
+		lane, n := items[0].state.lane, 1
+		for n < len(items) && items[n].state.lane == lane {
+			n++
+		}
+		f(lane, items[:n])
+		items = items[n:]
+	}
 }
 
 func (w *worker) encode(items []*Item) {
