@@ -201,6 +201,41 @@ func TestRefusedRecordFailsAlone(t *testing.T) {
 	}
 }
 
+func TestRecordThatFailsWhileInDoubtTakesItsSequenceAlong(t *testing.T) {
+	for code, want := range map[kafkawire.ErrorCode]error{
+		kafkawire.ErrMessageTooLarge: ErrTooLarge, kafkawire.ErrInvalidRecord: ErrRefused,
+	} {
+		t.Run(code.Name(), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				b := newScripted(map[string]int{"out": 1})
+				// In the log, unanswered; before the retry the topic's settings change.
+				answers := []fault{{lost: true, appended: true}, {code: code}}
+				b.plan = func(string, int32, int) (f fault) {
+					if len(answers) > 0 {
+						f, answers = answers[0], answers[1:]
+					}
+					return f
+				}
+				p, f := start(t, b, ProducerConfig{}), newFates()
+				produce(p, f, "out", 0, "a", 1)
+				pass(5 * time.Second)
+				produce(p, f, "out", 0, "b", 1)
+				pass(5 * time.Second)
+
+				if err, _ := f.get("a0"); !errors.Is(err, want) {
+					t.Errorf("the refused record ended with %v, want %v", err, want)
+				}
+				if got := b.values(0); !slices.Contains(got, "b0") {
+					t.Errorf("log has %v: the next record was taken for a repeat of the first", got)
+				}
+				if n := p.meters.maybeDuplicate.Count(); n != 1 {
+					t.Errorf("%d records counted as in doubt, want 1", n)
+				}
+			})
+		})
+	}
+}
+
 func TestThrottledLeaderIsLeftAlone(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newScripted(map[string]int{"out": 1})

@@ -94,11 +94,7 @@ func (d *dispatcher) giveUp(pt *partition, cause error, now time.Time) {
 func (d *dispatcher) discard(pt *partition, err error, probeAt time.Time) {
 	all := pt.takeAll(err, probeAt)
 	for _, b := range all {
-		if b.doubt {
-			// The next batch would use the sequence of one that may be in the log.
-			d.doubtful(pt, b)
-			d.forgetID(pt)
-		}
+		d.settleDoubt(pt, b)
 	}
 	d.p.fail(pt, all, err)
 }
@@ -128,6 +124,16 @@ func (d *dispatcher) forgetID(pt *partition) {
 	pt.producer, pt.sequence = producerID{}, 0
 }
 
+// settleDoubt is for a batch that will not be sent again as it is. Where it may
+// be in the log all the same, its sequence must not be used by another: that one
+// would be taken for a repeat, and be lost.
+func (d *dispatcher) settleDoubt(pt *partition, b *batch) {
+	if b.doubt {
+		d.doubtful(pt, b)
+		d.forgetID(pt)
+	}
+}
+
 // doubtful counts records that may be in the log although they are written, or
 // come, again.
 func (d *dispatcher) doubtful(pt *partition, b *batch) {
@@ -145,6 +151,7 @@ func (d *dispatcher) split(pt *partition, b *batch) {
 func (d *dispatcher) halve(pt *partition, b *batch, alone error) {
 	n := len(b.waiting)
 	if n == 1 {
+		d.settleDoubt(pt, b)
 		d.p.fail(pt, []*batch{b}, alone)
 		return
 	}
@@ -204,10 +211,7 @@ func (f *inFlight) named() (set map[int32]bool, any bool) {
 // order. The broker did not use the sequence up, unless an earlier attempt is in
 // doubt.
 func (d *dispatcher) replace(pt *partition, b *batch, parts int, choose func(int, *kafkawire.WireRecord) (int, int64)) []*batch {
-	if b.doubt {
-		d.doubtful(pt, b)
-		d.forgetID(pt)
-	}
+	d.settleDoubt(pt, b)
 	return d.rebuild(b, parts, choose)
 }
 
