@@ -168,5 +168,12 @@ var zooCases = map[string]zooCase{
 	"row_position": simple(zooCase{verdict: VerdictAlone, reason: "batch_coupled: output \"y\" of row 0 changes with its place"}, "x", "y", 2,
 		apply(func(x float32) float32 { return x })),
 	"one_row": oneRowCase,
-	"slow":    simple(zooCase{verdict: VerdictBatched}, "x", "y", 64, shifted(1000)),
+	"tabular60": simple(zooCase{verdict: VerdictBatched}, "features", "score", 60, func(x []float32) []float32 {
+		sum := float32(0) // of small dyadic numbers: exact in any order
+		for i := range x {
+			sum += x[i] * float32(i+1)
+		}
+		return []float32{sum}
+	}),
+	"slow": simple(zooCase{verdict: VerdictBatched}, "x", "y", 64, shifted(1000)),
 }

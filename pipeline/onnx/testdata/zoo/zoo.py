@@ -306,6 +306,14 @@ def one_row():
                  [const("to", [1, 2, 2], np.int64)])
 
 
+def tabular60():
+    """60 numbers of a row, as a message of named fields brings them; weights of one place each show a mix-up."""
+    places = np.arange(1, 61, dtype=np.float32).reshape(60, 1)
+    return model("tabular60", [h.make_node("MatMul", ["features", "places"], ["score"])],
+                 [tensor("features", T.FLOAT, ["batch", 60])], [tensor("score", T.FLOAT, ["batch", 1])],
+                 [const("places", places)])
+
+
 def every(trips):
     made = [affine(), scalar_per_row(), image_uint8_nhwc(), tokens_dyn(), string_input(), string_output(), detect_nms(),
             float16(), stateful(), fixed_batch(1), fixed_batch(4), mixed_io(), gather("gather_fails", 16, 37), rank0_input(),
@@ -313,7 +321,8 @@ def every(trips):
             seq_of_maps("seq_of_maps", classlabels_int64s=[3, 5, 9]),
             seq_of_maps("seq_of_strmaps", classlabels_strings=["ham", "eggs", "spam"]),
             label_declared_one(), batch_axis1(), row_dropped(), unnamed_dims(), gather("fails_on_data", 3, 47), nan_inf(),
-            batch_mean(), dynamic_int8(), all_types(), rank0_output(), row_position(), one_row(), slow(trips)]
+            batch_mean(), dynamic_int8(), all_types(), rank0_output(), row_position(), one_row(), tabular60(),
+            slow(trips)]
     return {m.graph.name: m for m in made}
 
 
