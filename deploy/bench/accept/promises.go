@@ -124,7 +124,7 @@ func killed(ctx context.Context, l *lab) ([]fact, error) {
 	}
 	const kills = 5
 	for range kills {
-		if err := pause(ctx, time.Duration(100+l.random.IntN(400))*time.Millisecond); err != nil {
+		if err := pause(ctx, time.Duration(50+l.random.IntN(250))*time.Millisecond); err != nil {
 			return nil, err
 		}
 		both[0].kill()
@@ -167,6 +167,9 @@ func terminated(ctx context.Context, l *lab) ([]fact, error) {
 		}
 		defer v.kill()
 		if i == stops {
+			if err := v.message(ctx, "ready"); err != nil {
+				return facts, err
+			}
 			err := l.caughtUp(ctx, s.group, s.input)
 			facts = append(facts, stopAll([]*service{v})...)
 			if err != nil {
