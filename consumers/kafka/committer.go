@@ -2,6 +2,7 @@ package kafka
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/sluice-ml/sluice/internal/kafkawire"
@@ -49,18 +50,22 @@ func (g *generation) out(err error) {
 }
 
 // commitFinally is the last commit, tried again while ctx allows: after it the
-// partitions belong to others. When it fails, they redo what it would have said.
+// partitions belong to others. When it fails, they redo what it would have said;
+// when it is cut short by Close, Close does it again.
 func (g *generation) commitFinally(ctx context.Context) {
 	for {
 		err := g.commitOnce(ctx)
 		if err == nil {
 			return
 		}
-		if lostMembership(err) || !pause(ctx, finalCommitPause) {
+		if !lostMembership(err) && pause(ctx, finalCommitPause) {
+			continue
+		}
+		if !errors.Is(ctx.Err(), context.Canceled) {
 			g.s.log.Warn("last commit of the generation failed: its outcomes since the one before are made again",
 				"generation", g.id, "error", err)
-			return
 		}
+		return
 	}
 }
 
@@ -116,8 +121,8 @@ func (g *generation) collect() bool {
 		}
 		position := lane.Position()
 		switch {
-		case p.orphan:
-			lane.Committed(position) // nothing is left to commit it to
+		case p.orphan, p.unsure:
+			lane.Committed(position) // nothing is left to commit it to, perhaps
 		case position > p.committed:
 			c.parts, c.lanes = append(c.parts, p), append(c.lanes, lane)
 			c.request.Offsets = append(c.request.Offsets, kafkawire.GroupOffset{
@@ -143,7 +148,11 @@ func (g *generation) committed(i int, r *kafkawire.GroupOffset) error {
 		return nil
 	case kafkawire.ErrUnknownTopicOrPartition:
 		// The topic is gone, and with it whatever a crash could repeat: let
-		// delivery go on. It is tried again, in case the topic is not gone.
+		// delivery go on. It is tried again when the topic turns out to be there.
+		p.mu.Lock()
+		p.unsure = true
+		p.mu.Unlock()
+		nudge(g.watchWake)
 		lane.Committed(r.Offset)
 		g.s.once.warn("commit failed, retrying", r.Err, "topic", p.topic, "partition", p.id)
 		return nil

@@ -120,17 +120,24 @@ func (g *generation) drained(ctx context.Context) bool {
 	return true
 }
 
-// finish commits what is settled, unless the member is out already, and closes
-// the epochs. It comes after fence.
-func (g *generation) finish(ctx context.Context, commit bool) {
+// lastCommit commits what is settled. It comes after fence, and may come again.
+func (g *generation) lastCommit(ctx context.Context) {
 	g.stopCommits()
 	g.commits.Wait()
-	if commit {
-		g.commitFinally(ctx)
-	}
+	g.commitFinally(ctx)
+}
+
+// finish closes the epochs. It comes after fence.
+func (g *generation) finish() {
+	g.stopCommits()
+	g.commits.Wait()
 	for _, p := range g.parts {
-		if p.lane != nil {
-			p.lane.Close()
+		p.mu.Lock()
+		p.noteOrphan()
+		lane := p.lane
+		p.mu.Unlock()
+		if lane != nil {
+			lane.Close()
 		}
 		g.s.metrics.forget(p.topicPartition)
 	}

@@ -65,6 +65,9 @@ func (m *member) run(ctx context.Context) error {
 		if err := m.fatal(err); err != nil {
 			return err
 		}
+		if ctx.Err() != nil {
+			return nil
+		}
 	}
 }
 
@@ -264,7 +267,13 @@ func (m *member) end(ctx context.Context, g *generation, why ending, cause error
 	}
 	last, cancel := context.WithTimeout(ctx, max(s.cfg.drainLimit()/4, time.Second))
 	defer cancel()
-	g.finish(last, !lostMembership(cause))
+	if !lostMembership(cause) {
+		g.lastCommit(last)
+		if ctx.Err() != nil {
+			return // Close came meanwhile: the end is left to it
+		}
+	}
+	g.finish()
 	s.leaveGeneration()
 	s.log.Info("generation ended", "generation", g.id, "expelled", lostMembership(cause), "drained", clean, "took", time.Since(began))
 }

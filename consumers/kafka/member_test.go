@@ -212,6 +212,27 @@ func TestFailedCommitsLoseNothingAndNeverGoBack(t *testing.T) {
 	})
 }
 
+// All processes of a group are told to stop at once: the last commit of a
+// rebalance is under way when Close comes.
+func TestCloseInTheMiddleOfARebalanceStillCommits(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func(w *world) {
+		w.topic(1)
+		w.produce(1, 10)
+		cfg := w.config()
+		cfg.CommitInterval = time.Hour // only the last commit
+		a := w.reader(cfg)
+		w.until(5*time.Second, "records", func() bool { return a.count() == 10 })
+		h := w.cluster.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.OffsetCommit}, Err: kerr.CoordinatorLoadInProgress, Count: 5})
+		w.reader(cfg)
+		w.until(10*time.Second, "the last commit begins", func() bool { return h.Hits() > 0 })
+
+		a.close(true)
+
+		w.until(10*time.Second, "commit", func() bool { return w.committed(0) == 10 })
+	})
+}
+
 func TestStartPositionIsCommittedBeforeTheIntervalEnds(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(w *world) {

@@ -74,6 +74,10 @@ type partition struct {
 	orphan  bool
 	lostTo  int64 // records below it are counted as lost already
 	missing bool  // the cluster does not know the topic now
+	// unsure is true from a commit refused for an unknown topic until a fetch by
+	// id or the metadata says that the topic is still the same: the position of a
+	// deleted topic must not be committed to the next one of its name.
+	unsure bool
 
 	node, leaderEpoch int32
 	fetchPos          int64 // next offset to ask for

@@ -237,7 +237,8 @@ func (s *Source) Close(ctx context.Context, leave bool) error {
 		}
 		if g := s.gen.Load(); g != nil && g.live.Load() {
 			g.fence()
-			g.finish(ctx, true)
+			g.lastCommit(ctx)
+			g.finish()
 			s.leaveGeneration()
 		}
 		if leave {

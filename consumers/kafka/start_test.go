@@ -227,6 +227,40 @@ func TestRecreatedTopicWithUnreadRecordsFollowsThePolicy(t *testing.T) {
 	}
 }
 
+func TestTopicRecreatedWithOtherPartitionsIsReadFromItsStart(t *testing.T) {
+	t.Parallel()
+	for name, gone := range map[string]time.Duration{"at once": 0, "after a while": time.Second} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			inBubble(t, func(w *world) {
+				w.topic(1)
+				w.produce(1, 10)
+				cfg := w.config()
+				cfg.OutOfRange = OutOfRangeEarliest
+				r := w.reader(cfg, func(r *reader) { r.hold = holdAll })
+				w.until(5*time.Second, "records", func() bool { return r.count() == 10 })
+
+				if _, err := w.admin.DeleteTopics(w.Context(), "in"); err != nil {
+					w.Fatal(err)
+				}
+				if gone > 0 {
+					r.letGo(nil) // its position is refused while the topic is gone
+					time.Sleep(gone)
+				}
+				w.topic(2)
+				w.produce(2, 30)
+				r.letGo(nil)
+				time.Sleep(500 * time.Millisecond)
+
+				if at := w.committed(0); gone > 0 && at > 0 {
+					w.Errorf("the old topic's position %d was committed to the new one", at)
+				}
+				w.until(time.Minute, "all of the new topic", func() bool { return r.count() == 10+60 })
+			})
+		})
+	}
+}
+
 func TestRecordHeadersKeysAndNullsArriveAsWritten(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(w *world) {

@@ -110,7 +110,7 @@ func (p *partition) endEpoch() {
 func (p *partition) fetched() {
 	p.failing = time.Time{}
 	p.again.Reset()
-	p.missing = false
+	p.missing, p.unsure = false, false
 	if t := p.trouble; t != nil && !t.epoch && t.at < 0 {
 		p.recover()
 	}

@@ -75,7 +75,11 @@ func (p *partition) compare(id [16]byte) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	var none [16]byte
-	if p.lane == nil || p.phase == closed || p.orphan || id == none || p.topicID == none || id == p.topicID {
+	if p.lane == nil || p.phase == closed || p.orphan || id == none || p.topicID == none {
+		return
+	}
+	if id == p.topicID {
+		p.unsure = false
 		return
 	}
 	p.orphan = true
@@ -99,6 +103,15 @@ func (p *partition) finishOrphan() {
 		p.recover()
 	}
 	nudge(p.g.openWake)
+}
+
+// noteOrphan remembers, when the generation ends first, what finishOrphan would
+// have: the next one must not begin in the new topic where this one stood in the
+// old. mu is held.
+func (p *partition) noteOrphan() {
+	if p.orphan && p.lane != nil {
+		p.g.s.topics.recreated(p.topicPartition, max(p.end-p.lane.Position(), 0))
+	}
 }
 
 // haltRecreated stops a partition whose old topic had unread records: they are
