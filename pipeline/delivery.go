@@ -152,6 +152,7 @@ func (p *Partition) send(e *entry, end uint64) *Item {
 	it := e.item
 	e.item, e.state, e.gated = nil, entrySent, p.cfg.Gate != nil
 	p.sentEnd = max(p.sentEnd, end)
+	p.sent++
 	return it
 }
 
@@ -193,16 +194,33 @@ func (p *Partition) stopsAt(e *entry) bool {
 	return true
 }
 
-// failureDue is the reason to stop once everything sent before it is settled, so
-// that nothing of it is done again; mu is held.
-func (p *Partition) failureDue() error {
-	if p.failure == nil || p.closed || p.delivering {
-		return nil
+// refuse notes that the sink gave a record up: nothing more is delivered, and the
+// partition stops when what the sink has already is settled.
+func (p *Partition) refuse(seq uint64, err error) {
+	p.mu.Lock()
+	if p.closed {
+		p.mu.Unlock()
+		return
 	}
-	for seq := p.ring.commit; seq < p.sentEnd; seq++ {
-		if p.ring.at(seq).state == entrySent {
-			return nil
-		}
+	if e := p.ring.at(seq); e.state == entrySent {
+		p.sent--
+		e.state = entryRefused
+	}
+	if p.failure == nil {
+		p.failure = err
+	}
+	failure := p.failureDue()
+	p.mu.Unlock()
+	if failure != nil {
+		p.Stop(failure)
+	}
+}
+
+// failureDue is the reason to stop once everything that was sent is settled, so
+// that none of it is done again; mu is held.
+func (p *Partition) failureDue() error {
+	if p.closed || p.delivering || p.sent > 0 {
+		return nil
 	}
 	return p.failure
 }

@@ -44,10 +44,11 @@ type Partition struct {
 	inFlight   int
 	ready      []uint64 // order none: held places, in the order of finishing
 	sentEnd    uint64   // one past the highest place sent
+	sent       int      // how many places the sink has now
 	delivering bool     // one goroutine at a time sends for this partition
 	draining   bool
 	closed     bool
-	failure    error // on_error: stop waits for what was sent before
+	failure    error // stops once what was sent is settled
 	pipe       *Pipeline
 	chunk      []*Item // only the delivering goroutine
 	drained    chan struct{}
@@ -179,6 +180,9 @@ func (p *Partition) settled(seq uint64, durable bool) bool {
 	e := p.ring.at(seq)
 	if e.state == entrySettled {
 		panic("BUG: an item was settled twice")
+	}
+	if e.state == entrySent {
+		p.sent--
 	}
 	e.state = entrySettled
 	moved := p.advance()

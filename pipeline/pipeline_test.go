@@ -44,7 +44,7 @@ func TestUnorderedItemsLeaveWhenDone(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(pipelinetest.SourceConfig{PerPartition: 4, Most: 1})
-		r.cfg.MaxRows = 1
+		r.cfg.MaxRows, r.cfg.Decoders = 1, 1
 		r.model.Delay = time.Millisecond
 		r.model.HangOn = func(it *pipeline.Item) bool { return it.Offset == 0 }
 		r.cfg.RunTimeout = time.Second

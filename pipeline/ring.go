@@ -9,6 +9,7 @@ const (
 	entryHeld                      // finished, waiting for its turn or the gate
 	entrySent                      // the sink has it
 	entrySettled                   // its outcome is durable
+	entryRefused                   // the sink gave it up: the partition stops
 )
 
 // entry is one tracked record.

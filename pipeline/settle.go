@@ -3,8 +3,9 @@ package pipeline
 // Settle ends the item: the sink calls it exactly once, from any goroutine, and
 // does not touch the item afterwards. Nil means that the outcome is durable (I1):
 // it is counted, the slot and the bytes are free, and the partition's position
-// moves over the settled prefix. An error means that the sink gave up: the
-// item's partition stops and the item is abandoned, so that it comes again.
+// moves over the settled prefix. An error means that the sink gave up: the item is
+// abandoned, so that it comes again, and its partition stops as soon as what the
+// sink has of it is settled.
 func (it *Item) Settle(err error) {
 	lane, outcome := it.state.lane, it.state.outcome
 	if outcome == Predicted && it.Err != nil {
@@ -12,7 +13,7 @@ func (it *Item) Settle(err error) {
 	}
 	if lane != nil {
 		if err != nil {
-			lane.Stop(err)
+			lane.refuse(it.state.seq, err)
 		}
 		if !lane.settled(it.state.seq, err == nil) {
 			outcome = Abandoned

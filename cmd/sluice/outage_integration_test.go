@@ -95,10 +95,11 @@ func TestFloodOfDeadLettersStopsUncommitted(t *testing.T) {
 	if letters < 10 || letters > 40 {
 		t.Errorf("%d dead letters before the stop, want about 30", letters)
 	}
-	if left := w.behind(t.Context()); left < int64(100-letters) {
-		t.Errorf("%d records are not committed, %d have no dead letter", left, 100-letters)
-	}
+	eventually(t, "what has a dead letter is committed, the rest is not", func() bool { return w.behind(t.Context()) == int64(100-letters) })
 	s.end(exitOK)
+	if again := len(w.letters()); again != letters {
+		t.Errorf("%d dead letters, %d before the retries", again, letters)
+	}
 }
 
 func TestOnErrorStopHoldsTheBadRecord(t *testing.T) {
@@ -109,9 +110,12 @@ func TestOnErrorStopHoldsTheBadRecord(t *testing.T) {
 	w.put(w.rows(10, 10)...)
 	s := start(t, w.with("dead_letter.on_error=stop")...)
 	s.stops(1, "output")
+	eventually(t, "the 10 before the bad record are committed, it and those behind it are not", func() bool { return w.behind(t.Context()) == 11 })
+	first := s.log.String()
+	eventually(t, "a second try", func() bool { return metric(t, s.base(), `sluice_received_total{partition="0",topic="`+w.in+`"}`) > 21 })
 	s.end(exitOK)
-	if left := w.behind(t.Context()); left < 11 {
-		t.Errorf("%d records are not committed, want the bad one and the 10 behind it", left)
+	if left, outputs := w.behind(t.Context()), len(w.outputs()); left != 11 || outputs != 10 {
+		t.Errorf("%d records are not committed, %d outputs; want 11 and 10: a retry does nothing twice\n%s", left, outputs, first)
 	}
 	if letters := w.letters(); len(letters) != 0 {
 		t.Errorf("%d dead letters with on_error: stop", len(letters))

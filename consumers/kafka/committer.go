@@ -105,8 +105,8 @@ func (g *generation) commitOnce(ctx context.Context) error {
 }
 
 // collect gathers the positions that are ahead of the group's (I2: only
-// Position, never anything later). A position of an epoch that was closed is
-// not among them.
+// Position, never anything later), those of epochs that delivery ended among
+// them: the partition is still this member's.
 func (g *generation) collect() bool {
 	c := &g.commit
 	c.parts, c.lanes, c.request.Offsets = c.parts[:0], c.lanes[:0], c.request.Offsets[:0]
@@ -114,15 +114,15 @@ func (g *generation) collect() bool {
 		p.mu.Lock()
 		p.progressed()
 		p.finishOrphan()
-		lane := p.lane
-		if lane == nil || p.laneErr.Load() != nil {
-			p.mu.Unlock()
-			continue
+		lane, position := p.lane, p.settledTo
+		if lane != nil {
+			position = lane.Position()
 		}
-		position := lane.Position()
 		switch {
 		case p.orphan, p.unsure:
-			lane.Committed(position) // nothing is left to commit it to, perhaps
+			if lane != nil {
+				lane.Committed(position) // nothing is left to commit it to, perhaps
+			}
 		case position > p.committed:
 			c.parts, c.lanes = append(c.parts, p), append(c.lanes, lane)
 			c.request.Offsets = append(c.request.Offsets, kafkawire.GroupOffset{
@@ -140,11 +140,13 @@ func (g *generation) committed(i int, r *kafkawire.GroupOffset) error {
 	switch r.Err {
 	case kafkawire.ErrNone:
 		p.mu.Lock()
-		if p.lane == lane && !p.orphan {
+		if (p.lane == lane || lane == nil) && !p.orphan {
 			p.committed = max(p.committed, r.Offset)
 		}
 		p.mu.Unlock()
-		lane.Committed(r.Offset)
+		if lane != nil {
+			lane.Committed(r.Offset)
+		}
 		return nil
 	case kafkawire.ErrUnknownTopicOrPartition:
 		// The topic is gone, and with it whatever a crash could repeat: let
@@ -153,7 +155,9 @@ func (g *generation) committed(i int, r *kafkawire.GroupOffset) error {
 		p.unsure = true
 		p.mu.Unlock()
 		nudge(g.watchWake)
-		lane.Committed(r.Offset)
+		if lane != nil {
+			lane.Committed(r.Offset)
+		}
 		g.s.once.warn("commit failed, retrying", r.Err, "topic", p.topic, "partition", p.id)
 		return nil
 	default:

@@ -68,7 +68,10 @@ type partition struct {
 	// openedAt is where the epoch began; committed is what the group has, -1 for
 	// nothing.
 	openedAt, committed int64
-	metadata            string // written with each commit, see start.go
+	// settledTo is where an epoch that delivery ended had come to and that is not
+	// committed yet: every record below it has its outcome (I2). 0 for none.
+	settledTo int64
+	metadata  string // written with each commit, see start.go
 	// orphan is true when the topic was recreated under the epoch: its positions
 	// mean nothing any more and must not be committed.
 	orphan  bool

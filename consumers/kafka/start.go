@@ -162,6 +162,10 @@ func (p *partition) open(ctx context.Context, id [16]byte, o *kafkawire.GroupOff
 	if p.phase != opening {
 		return
 	}
+	if p.settledTo > at && id == p.topicID && committed >= 0 {
+		at = p.settledTo // its commit is still under way
+	}
+	p.settledTo = 0
 	s.topics.settle(p.topicPartition)
 	p.topicID, p.orphan, p.metadata = id, false, metadata
 	p.committed, p.openedAt, p.fetchPos = committed, at, at

@@ -83,6 +83,10 @@ func (p *partition) stop(reason string, err error) {
 // abandon stops and ends the epoch: its items are dropped and come again, after
 // the next try, from the committed offset in a new epoch. mu is held.
 func (p *partition) abandon(reason string, err error) {
+	if p.lane != nil && !p.orphan && !p.unsure {
+		p.settledTo = p.lane.Position()
+		nudge(p.g.s.commitWake)
+	}
 	p.endEpoch()
 	p.phase = opening
 	p.stop(reason, err)

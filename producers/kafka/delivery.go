@@ -63,7 +63,7 @@ func (d *delivery) Produced(_ int32, _ int64, err error) {
 func (s *Sink) instead(it *pipeline.Item, class schemas.Class, message string) {
 	it.Err = &schemas.Error{Class: class, Stage: schemas.StageProduce, Message: message}
 	w := writers.Get().(*writer)
-	s.deadLetter(w, it)
+	_ = s.deadLetter(w, it) // where it is refused, the item is settled with the reason
 	w.clear()
 	writers.Put(w)
 }

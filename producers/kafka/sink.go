@@ -84,11 +84,22 @@ func (s *Sink) sendRun(w *writer, now time.Time, items []*pipeline.Item) {
 	}
 	r := s.route(items[0].Topic)
 	r.flood.passed(now, len(items)-failed)
+	var refused map[int32]error // partitions that stop: what follows comes again
 	for _, it := range items {
-		if it.Err == nil {
+		partition := it.Partition
+		err := refused[partition]
+		switch {
+		case err != nil:
+			it.Settle(err)
+		case it.Err == nil:
 			s.predict(w, it)
-		} else {
-			s.deadLetter(w, it)
+		default:
+			if err = s.deadLetter(w, it); err != nil {
+				if refused == nil {
+					refused = map[int32]error{}
+				}
+				refused[partition] = err
+			}
 		}
 	}
 }
@@ -124,23 +135,24 @@ func (s *Sink) predict(w *writer, it *pipeline.Item) {
 }
 
 // deadLetter writes a failed item's original bytes, unless the configuration or
-// a flood says to stop.
-func (s *Sink) deadLetter(w *writer, it *pipeline.Item) {
+// a flood says to stop: then the item is settled with the reason, which it returns.
+func (s *Sink) deadLetter(w *writer, it *pipeline.Item) error {
 	r := s.route(it.Topic)
 	if it.Err.Class == schemas.Expired {
 		if s.cfg.DeadLetter.Expired == ExpiredDrop {
 			it.Settle(nil)
-			return
+			return nil
 		}
 	} else if err := s.mayFail(r, it); err != nil {
 		it.Settle(err)
-		return
+		return err
 	}
 	rec := &w.rec
 	*rec = Record{Partition: ByKey, Key: it.Key, Value: it.Value}
 	w.headers = schemas.DeadLetterHeaders(w.headers[:0], &it.Record, s.info(it))
 	rec.Headers = w.headers
 	s.p.produce(r.deadLetters, rec, newDelivery(s, it, deadLetter))
+	return nil
 }
 
 // mayFail says why an item's dead letter must not be written.

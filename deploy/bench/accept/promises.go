@@ -46,7 +46,7 @@ func (l *lab) pair(ctx context.Context, s setup, static bool) ([]*service, error
 		both = append(both, v)
 	}
 	for _, v := range both {
-		if err := v.message(ctx, "ready"); err != nil {
+		if err := v.ready(ctx); err != nil {
 			return both, err
 		}
 	}
@@ -124,7 +124,7 @@ func killed(ctx context.Context, l *lab) ([]fact, error) {
 	}
 	const kills = 5
 	for range kills {
-		if err := pause(ctx, time.Duration(50+l.random.IntN(250))*time.Millisecond); err != nil {
+		if err := pause(ctx, time.Duration(20+l.random.IntN(130))*time.Millisecond); err != nil {
 			return nil, err
 		}
 		both[0].kill()
@@ -135,7 +135,7 @@ func killed(ctx context.Context, l *lab) ([]fact, error) {
 			return nil, err
 		}
 		both[0] = v
-		if err := v.message(ctx, "ready"); err != nil {
+		if err := v.ready(ctx); err != nil {
 			return nil, err
 		}
 	}
@@ -167,7 +167,7 @@ func terminated(ctx context.Context, l *lab) ([]fact, error) {
 		}
 		defer v.kill()
 		if i == stops {
-			if err := v.message(ctx, "ready"); err != nil {
+			if err := v.ready(ctx); err != nil {
 				return facts, err
 			}
 			err := l.caughtUp(ctx, s.group, s.input)
@@ -209,7 +209,7 @@ func (l *lab) moving(ctx context.Context, out string, v *service) error {
 	if err != nil {
 		return err
 	}
-	if err := v.message(ctx, "ready"); err != nil {
+	if err := v.ready(ctx); err != nil {
 		return err
 	}
 	limit, cancel := context.WithTimeout(ctx, 30*time.Second)

@@ -118,8 +118,9 @@ func (v *service) note(line []byte) {
 	v.seen = make(chan struct{})
 }
 
-// message waits for a log message.
-func (v *service) message(ctx context.Context, message string) error {
+// ready waits until the service consumes.
+func (v *service) ready(ctx context.Context) error {
+	const message = "ready"
 	for {
 		v.mu.Lock()
 		_, ok := v.messages[message]
