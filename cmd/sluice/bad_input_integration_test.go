@@ -72,6 +72,7 @@ func badRecords() []badRecord {
 		{"deep elsewhere", "too_large", "decode", []byte(`{"z":` + strings.Repeat(`{"a":`, 5000) + "1" + strings.Repeat("}", 5000) + `,"x":[1,2,3,4]}`), nil},
 		{"300 headers", "too_large", "decode", good, manyHeaders(300, 1)},
 		{"1000 headers", "too_large", "decode", good, manyHeaders(1000, 1)},
+		{"3000 headers", "too_large", "decode", good, manyHeaders(3000, 1)},
 		{"large headers", "too_large", "decode", good, manyHeaders(2, 40<<10)},
 		{"unknown type", "unsupported_content_type", "decode", good, of("content-type", "application/x-protobuf")},
 		{"raw, 3 bytes", "wrong_shape", "validate", []byte("abc"), raw},

@@ -125,6 +125,10 @@ func (g *generation) spareItem() *pipeline.Item {
 	return g.spare
 }
 
+// maxLetterHeaders bounds what a record's headers take when all of them are decoded
+// for its dead letter: some 2.5 MB, where two bytes on the wire make a header.
+const maxLetterHeaders = 1 << 16
+
 // fill makes rec the item's record. Key, value and headers stay where they are:
 // the item holds the lease. mu is held.
 func (p *partition) fill(it *pipeline.Item, rec *kafkawire.WireRecord, err error, now int64) {
@@ -138,9 +142,14 @@ func (p *partition) fill(it *pipeline.Item, rec *kafkawire.WireRecord, err error
 	case err != nil:
 		it.Err = stubError(err)
 	case rec.HeadersCut:
+		headers, whole := rec.ParseHeaders(maxLetterHeaders)
+		it.Headers = headers
 		it.Err = &schemas.Error{
 			Class: schemas.TooLarge, Stage: schemas.StageDecode,
 			Message: fmt.Sprintf("more than %d headers or %d bytes of them", p.cur.limit.Count, p.cur.limit.Bytes),
+		}
+		if !whole {
+			it.Err.Message += fmt.Sprintf("; this dead letter has the first %d", len(headers))
 		}
 	}
 	l := p.cur.lease

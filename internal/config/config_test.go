@@ -203,7 +203,7 @@ func TestModelInputsTakeEveryForm(t *testing.T) {
 	path := minimal(t, "")
 	cfg, _ := load(t, Options{Path: path, Sets: []string{
 		"model.inputs={a: /x, b: [/y, {path: /z, default: -1}], c: {path: /s, default: none}, d: {path: /t, default: '1'}}",
-		"model.inputs.e=/w",
+		"model.inputs.e=/w", "model.inputs.f=/u,/v,w",
 	}})
 	want := Inputs{
 		{Tensor: "a", Fields: []Field{{Pointer: "/x"}}},
@@ -211,6 +211,7 @@ func TestModelInputsTakeEveryForm(t *testing.T) {
 		{Tensor: "c", Fields: []Field{{Pointer: "/s", Default: `"none"`}}},
 		{Tensor: "d", Fields: []Field{{Pointer: "/t", Default: `"1"`}}},
 		{Tensor: "e", Fields: []Field{{Pointer: "/w"}}},
+		{Tensor: "f", List: true, Fields: []Field{{Pointer: "/u"}, {Pointer: "/v,w"}}},
 	}
 	if diff := cmp.Diff(want, cfg.Model.Inputs); diff != "" {
 		t.Error(diff)

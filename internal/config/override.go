@@ -134,11 +134,17 @@ func (l *loader) overrideEntry(k Key, name, text string, at Position) {
 		l.overrideYAML(text, at, func(n ast.Node) { l.inputMapping(name, n) })
 		return
 	}
-	if err := checkPointer(text); err != nil {
-		l.problem(at, full, err.Error())
-		return
+	// A comma inside one pointer stays: the next entry of a list begins with a slash.
+	pointers := strings.Split(strings.ReplaceAll(text, ",/", "\x00/"), "\x00")
+	m := InputMapping{Tensor: name, List: len(pointers) > 1}
+	for _, pointer := range pointers {
+		if err := checkPointer(pointer); err != nil {
+			l.problem(at, full, err.Error())
+			return
+		}
+		m.Fields = append(m.Fields, Field{Pointer: pointer})
 	}
-	l.cfg.Model.Inputs.set(InputMapping{Tensor: name, Fields: []Field{{Pointer: text}}})
+	l.cfg.Model.Inputs.set(m)
 }
 
 // overrideYAML reads a value written as YAML; its problems are those of at.

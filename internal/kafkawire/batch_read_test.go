@@ -150,6 +150,12 @@ func TestHeadersBeyondTheLimitAreCutAndTheRecordIsKept(t *testing.T) {
 		if ok, err := r.Next(&rec); !ok || err != nil || !rec.HeadersCut || len(rec.Headers) != 1 || string(rec.Value) != "v" || len(rec.RawHeaders) != 12 {
 			t.Fatalf("%+v: %+v, %v", limit, rec, err)
 		}
+		if all, whole := rec.ParseHeaders(3); !whole || len(all) != 3 || all[1].Key != headers[1].Key || string(all[1].Value) != string(headers[1].Value) {
+			t.Fatalf("ParseHeaders() = %v, %v, want all three", all, whole)
+		}
+		if all, whole := rec.ParseHeaders(1); whole || len(all) != 1 {
+			t.Fatalf("ParseHeaders(1) = %v, %v, want one", all, whole)
+		}
 		if ok, err := r.Next(&rec); !ok || err != nil || rec.HeadersCut || len(rec.Headers) != 1 {
 			t.Fatalf("%+v: %+v, %v", limit, rec, err)
 		}

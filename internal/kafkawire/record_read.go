@@ -127,6 +127,21 @@ func (r *RecordReader) headers(rec *WireRecord, body []byte, count int) (bool, e
 	return true, nil
 }
 
+// ParseHeaders decodes the headers of a record whose Headers were cut, at most
+// limit of them; whole is false when there are more. The values alias the payload.
+func (rec *WireRecord) ParseHeaders(limit int) (headers []schemas.Header, whole bool) {
+	body := rec.RawHeaders
+	for len(body) > 0 {
+		key, ok := nullable(&body)
+		value, ok2 := nullable(&body)
+		if !ok || !ok2 || len(headers) == limit {
+			return headers, false
+		}
+		headers = append(headers, schemas.Header{Key: string(key), Value: value})
+	}
+	return headers, true
+}
+
 func (l HeaderLimit) exceeded(count, size int) bool {
 	return l.Count > 0 && count > l.Count || l.Bytes > 0 && size > l.Bytes
 }
