@@ -215,6 +215,21 @@ func pipelineConfig(cfg *config.Config, m *onnx.Model, budget *pipeline.Budget) 
 		DrainTimeout: cfg.Shutdown.DrainTimeout, Order: pipeline.Order(cfg.Output.Order),
 		Tombstones: pipeline.Tombstones(cfg.Input.Tombstones), Expired: pipeline.ExpiredPolicy(cfg.DeadLetter.Expired),
 		OnError: pipeline.OnError(cfg.DeadLetter.OnError), ModelName: m.Name, ModelVersion: m.Version, Group: cfg.Input.Group,
+		Destination: destination(cfg),
+	}
+}
+
+// destination names the topic an outcome goes to, as the sink will choose it.
+func destination(cfg *config.Config) func(*pipeline.Item) string {
+	letters := map[string]string{}
+	for _, topic := range cfg.Input.Topics {
+		letters[topic] = cfg.DeadLetterTopic(topic)
+	}
+	return func(it *pipeline.Item) string {
+		if it.Err != nil {
+			return letters[it.Topic]
+		}
+		return cfg.Output.Topic
 	}
 }
 

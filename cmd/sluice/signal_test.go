@@ -27,11 +27,17 @@ func TestMain(m *testing.M) {
 // process is the program in a process of its own.
 func process(t *testing.T, args ...string) (*exec.Cmd, *running) {
 	t.Helper()
+	return processWith(t, nil, args...)
+}
+
+// processWith is a process with variables more in its environment.
+func processWith(t *testing.T, env []string, args ...string) (*exec.Cmd, *running) {
+	t.Helper()
 	ctx, stop := context.WithCancel(t.Context())
 	t.Cleanup(stop)
 	r := &running{t: t, log: &syncBuffer{}, code: make(chan int, 1)}
 	cmd := exec.CommandContext(ctx, os.Args[0], args...)
-	cmd.Env = append(os.Environ(), asProgram+"=1")
+	cmd.Env = append(append(os.Environ(), asProgram+"=1"), env...)
 	cmd.Stderr = r.log
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
