@@ -30,7 +30,7 @@ func TestUnwritableOutputPartitionHoldsNoOther(t *testing.T) {
 	// the bad partition has its 1000 waiting.
 	eventually(t, "the healthy partitions are done", func() bool { return len(w.outputs()) == (partitions-1)*each })
 	kafkatest.Eventually(t, 30*time.Second, "one partition stands", func(context.Context) bool {
-		return metric(t, s.base(), `sluice_stopped_partitions{reason="output"}`) == 1
+		return metric(t, s.base(), `sluice_stopped_partitions{reason="output"}`) == 1 //nolint:contextcheck // the test's own context bounds it
 	})
 	more := w.rows(partitions*each, partitions*each)
 	w.put(more...)
