@@ -119,6 +119,8 @@ func (g *generation) collect() bool {
 			position = lane.Position()
 		}
 		switch {
+		case lane == nil && position == 0:
+			// Not open yet: what the group has is not known, and stays.
 		case p.orphan, p.unsure:
 			if lane != nil {
 				lane.Committed(position) // nothing is left to commit it to, perhaps

@@ -145,6 +145,24 @@ func TestUnstableOffsetIsWaitedFor(t *testing.T) {
 	})
 }
 
+// While the group's offsets are not known, nothing may be committed over them.
+func TestSlowOffsetsAreNotCommittedOver(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func(w *world) {
+		w.topic(1)
+		w.produce(1, 10)
+		w.commit(0, 5)
+		h := w.cluster.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.OffsetFetch}, Err: errUnstable, Count: 50, Topic: "in"})
+		r := w.reader(w.config())
+		w.until(5*time.Second, "the offsets are asked for often", func() bool { return h.Hits() >= 50 })
+		w.until(5*time.Second, "records", func() bool { return r.values()["0/9"] > 0 })
+
+		if n := r.count(); n != 5 {
+			w.Errorf("%d records, want the 5 from the committed offset on", n)
+		}
+	})
+}
+
 func TestDeletedTopicCausesNoRebalanceStorm(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(w *world) {
