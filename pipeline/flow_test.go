@@ -68,6 +68,26 @@ func TestFullGatePausesDeliveryUntilCommitted(t *testing.T) {
 	}
 }
 
+// Nothing can be committed before the slow first record is settled, so a gate
+// full of those behind it must let it pass.
+func TestFirstRecordPassesAFullGateWithoutOrder(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var lane *pipeline.Partition
+		gate := pipeline.NewGate(10, func() {
+			go func() { lane.Committed(lane.Position()) }() // ends at once
+		})
+		r := newRig(pipelinetest.SourceConfig{PerPartition: 25, Gate: gate})
+		lane = r.src.Lane(0)
+		r.cfg.MaxRows, r.cfg.RunTimeout = 1, time.Second
+		r.model.HangOn = at(0)
+
+		if counts := r.run(t); counts.Predicted != 24 || counts.DeadLettered != 1 {
+			t.Errorf("Counts() = %+v, want 24 predicted and the first a dead letter", counts)
+		}
+	})
+}
+
 func TestFullGateAsksAgainWhenMoreCanBeCommitted(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

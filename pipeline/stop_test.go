@@ -132,6 +132,49 @@ func TestRevokeInMidBatchHandsNothingOn(t *testing.T) {
 	})
 }
 
+// slowSender is a sink whose Send takes its time.
+type slowSender struct {
+	*pipelinetest.Sink
+	takes    time.Duration
+	returned chan time.Time // of the first Send
+}
+
+func (s *slowSender) Send(ctx context.Context, items []*pipeline.Item) {
+	time.Sleep(s.takes)
+	s.Sink.Send(ctx, items)
+	select {
+	case s.returned <- time.Now():
+	default:
+	}
+}
+
+func TestCloseWaitsForASendUnderWay(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(pipelinetest.SourceConfig{PerPartition: 5, Ordered: true, Follow: true})
+		sink := &slowSender{Sink: r.sink, takes: 10 * time.Second, returned: make(chan time.Time, 1)}
+		pipe, err := pipeline.New(r.cfg, r.src, pipelinetest.Codec{}, r.model, sink, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, stop := context.WithCancel(t.Context())
+		done := make(chan error, 1)
+		go func() { done <- pipe.Run(ctx) }() // ends with stop
+		time.Sleep(time.Second)
+
+		r.src.Lane(0).Close()
+		closed := time.Now()
+
+		if sent := <-sink.returned; closed.Before(sent) {
+			t.Errorf("Close returned %s before the Send under way (I3)", sent.Sub(closed))
+		}
+		stop()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	})
+}
+
 func TestCloseWithoutDrainDropsWhatRuns(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
