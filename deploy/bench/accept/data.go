@@ -78,11 +78,7 @@ func (l *lab) inputs(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	values := make([]float32, width)
-	if err := l.load(ctx, topic, l.records, func(i int) []byte {
-		row(i, values)
-		return jsonRow(make([]byte, 0, 9000), i, "h0", values)
-	}); err != nil {
+	if err := l.loadJSON(ctx, topic); err != nil {
 		return "", err
 	}
 	if err := l.reference(ctx); err != nil {
@@ -90,6 +86,15 @@ func (l *lab) inputs(ctx context.Context) (string, error) {
 	}
 	l.loadedJSON = topic
 	return topic, nil
+}
+
+// loadJSON publishes every row as JSON.
+func (l *lab) loadJSON(ctx context.Context, topic string) error {
+	values := make([]float32, width)
+	return l.load(ctx, topic, l.records, func(i int) []byte {
+		row(i, values)
+		return jsonRow(make([]byte, 0, 9000), i, "h0", values)
+	})
 }
 
 // rawInputs loads the same rows as little-endian float32.

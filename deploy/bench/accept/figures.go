@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"path/filepath"
@@ -181,17 +182,21 @@ func firstFigures(ctx context.Context, l *lab) ([]fact, error) {
 // more than two cores can generate and serve: its figures are those of a backlog.
 const moderate = 2000
 
+// errLate is a contender whose outputs had not come when the measurement ended.
+var errLate = errors.New("no output a minute after the last input")
+
 // latencies measures every contender at one rate.
 func (l *lab) latencies(ctx context.Context, codec string, rate float64) (facts []fact, err error) {
 	for _, c := range contenders {
 		p50, p99, n, err := l.latency(ctx, c, codec, rate)
-		if err != nil {
+		value := fmt.Sprintf("p50 %s, p99 %s from the scheduled time to receipt, %d records", p50.Round(10*time.Microsecond), p99.Round(10*time.Microsecond), n)
+		switch {
+		case errors.Is(err, errLate):
+			value = "not sustained: " + err.Error()
+		case err != nil:
 			return facts, err
 		}
-		facts = append(facts, fact{
-			fmt.Sprintf("%s %s, %.0f msg/s open loop", codec, c.name, rate),
-			fmt.Sprintf("p50 %s, p99 %s from the scheduled time to receipt, %d records", p50.Round(10*time.Microsecond), p99.Round(10*time.Microsecond), n), true,
-		})
+		facts = append(facts, fact{fmt.Sprintf("%s %s, %.0f msg/s open loop", codec, c.name, rate), value, true})
 	}
 	return facts, nil
 }
@@ -266,7 +271,7 @@ func (l *lab) latency(ctx context.Context, c contender, codec string, rate float
 	var waits []time.Duration
 	for i := total / 5; i < total; i++ {
 		if received[i].IsZero() {
-			return 0, 0, 0, fmt.Errorf("%s: record %d has no output", name, i)
+			return 0, 0, 0, fmt.Errorf("%w: record %d of %d", errLate, i, total)
 		}
 		waits = append(waits, received[i].Sub(scheduled[i]))
 	}

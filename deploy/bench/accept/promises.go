@@ -56,35 +56,45 @@ func (l *lab) pair(ctx context.Context, s setup, static bool) ([]*service, error
 func stopAll(services []*service) (facts []fact) {
 	for _, v := range services {
 		code, took, err := v.stop()
-		facts = append(facts, fact{"SIGTERM of " + v.name, fmt.Sprintf("exit %d after %s", code, took.Round(time.Millisecond)), err == nil && code == 0})
+		facts = append(facts, fact{"SIGTERM of " + v.name, fmt.Sprintf("exit %d after %s, predicted %v", code, took.Round(time.Millisecond), v.messages["stopped"]["predicted"]), err == nil && code == 0})
 	}
 	return facts
 }
 
 // allPredicted is point 1.
 func allPredicted(ctx context.Context, l *lab) ([]fact, error) {
-	s, err := l.onInputs(ctx, "p1")
+	s, both, err := l.waitingPair(ctx, "p1", false)
+	defer func() { killAll(both) }()
 	if err != nil {
 		return nil, err
 	}
-	began := time.Now()
-	both, err := l.pair(ctx, s, false)
-	defer killAll(both)
-	if err != nil {
+	if err := l.loadJSON(ctx, s.input); err != nil {
 		return nil, err
 	}
 	if err := l.caughtUp(ctx, s.group, s.input); err != nil {
 		return nil, err
 	}
-	took := time.Since(began)
 	lag, err := l.lag(ctx, s.group, s.input)
 	if err != nil {
 		return nil, err
 	}
-	facts := stopAll(both)
-	facts = append(facts, fact{"lag after the run", fmt.Sprint(lag), lag == 0},
-		fact{"from start to lag 0", took.Round(10 * time.Millisecond).String(), true})
+	facts := append(stopAll(both), fact{"lag after the run", fmt.Sprint(lag), lag == 0})
+	defer l.drop(ctx, s.input)
 	return l.outputs(ctx, facts, s.output, s.dlq, 0, 0)
+}
+
+// waitingPair is two processes of one group that share an empty input topic.
+func (l *lab) waitingPair(ctx context.Context, name string, static bool) (setup, []*service, error) {
+	if err := l.reference(ctx); err != nil {
+		return setup{}, nil, err
+	}
+	in, out, dlq, err := l.topics(ctx, name, "")
+	if err != nil {
+		return setup{}, nil, err
+	}
+	s := l.mlp(name, in, out, dlq)
+	both, err := l.pair(ctx, s, static)
+	return s, both, err
 }
 
 func killAll(services []*service) {
@@ -113,21 +123,26 @@ func (l *lab) outputs(ctx context.Context, facts []fact, out, dlq string, duplic
 
 // killed is point 2.
 func killed(ctx context.Context, l *lab) ([]fact, error) {
-	s, err := l.onInputs(ctx, "p2")
-	if err != nil {
-		return nil, err
-	}
-	both, err := l.pair(ctx, s, true)
+	s, both, err := l.waitingPair(ctx, "p2", true)
 	defer func() { killAll(both) }()
 	if err != nil {
 		return nil, err
 	}
+	loaded := make(chan error, 1)
+	go func() { loaded <- l.loadJSON(ctx, s.input) }() // ends with the last record or ctx
+	if err := l.moving(ctx, s.output, both[0]); err != nil {
+		return nil, err
+	}
 	const kills = 5
+	underLoad := 0
 	for range kills {
-		if err := pause(ctx, time.Duration(20+l.random.IntN(130))*time.Millisecond); err != nil {
+		if err := pause(ctx, time.Duration(50+l.random.IntN(400))*time.Millisecond); err != nil {
 			return nil, err
 		}
 		both[0].kill()
+		if len(loaded) == 0 {
+			underLoad++
+		}
 		one := s
 		one.name, one.instance = s.name+"-a", "a"
 		v, err := l.start(ctx, one, "")
@@ -139,14 +154,14 @@ func killed(ctx context.Context, l *lab) ([]fact, error) {
 			return nil, err
 		}
 	}
-	left, err := l.lag(ctx, s.group, s.input)
-	if err != nil {
+	if err := <-loaded; err != nil {
 		return nil, err
 	}
 	if err := l.caughtUp(ctx, s.group, s.input); err != nil {
 		return nil, err
 	}
-	facts := append(stopAll(both), fact{"kill -9 of one process", fmt.Sprintf("%d times; %d records were left after the last", kills, left), left > 0})
+	facts := append(stopAll(both), fact{"kill -9 of one process", fmt.Sprintf("%d times, %d of them while records came in", kills, underLoad), underLoad == kills})
+	defer l.drop(ctx, s.input)
 	return l.outputs(ctx, facts, s.output, s.dlq, kills*2*maxInFlight, 0)
 }
 
