@@ -60,7 +60,7 @@ type partition struct {
 	// the call may come while mu is held.
 	laneErr atomic.Pointer[error]
 
-	mu    sync.Mutex // guards everything below; taken after generation.mu, never the other way
+	mu    sync.Mutex // guards everything below; generation.mu may be taken under it (a leaf), never the other way
 	phase phase
 	// topicID is what the partition is fetched by.
 	topicID [16]byte

@@ -13,7 +13,7 @@ import (
 //
 //	code                                       action
 //	1   OFFSET_OUT_OF_RANGE                    ListOffsets, then the out_of_range policy; lost records are counted
-//	2   CORRUPT_MESSAGE                        produce: one retry, then stop the partition; fetch: stop the partition
+//	2   CORRUPT_MESSAGE                        produce: again until the patience for mendable faults ends, then the output partition counts as unwritable; fetch: three more tries, then stop the partition
 //	3   UNKNOWN_TOPIC_OR_PARTITION             Forget the topic, back off 1 s; lasting: stop the partition, say so once
 //	5   LEADER_NOT_AVAILABLE                   back off, ask for the leader again
 //	6   NOT_LEADER_OR_FOLLOWER                 Forget the topic, same bytes to the new leader
@@ -42,7 +42,7 @@ import (
 //	51  CONCURRENT_TRANSACTIONS                retry after 2 to 20 ms
 //	53  TRANSACTIONAL_ID_AUTHORIZATION_FAILED  an error with the ACL to grant
 //	56  KAFKA_STORAGE_ERROR                    Forget the topic, back off, same bytes
-//	58  SASL_AUTHENTICATION_FAILED             retried a few times (credentials rotate), then an error
+//	58  SASL_AUTHENTICATION_FAILED             at start an error; at run time again, as credentials rotate
 //	59  UNKNOWN_PRODUCER_ID                    new producer id, as 45
 //	74  FENCED_LEADER_EPOCH                    Forget the topic, ask again
 //	75  UNKNOWN_LEADER_EPOCH                   back off, same request

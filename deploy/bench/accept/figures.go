@@ -222,12 +222,13 @@ func table(legs map[string][]leg, rounds int) (facts []fact) {
 			for i := range his {
 				ratios = append(ratios, ours[i].rate/his[i].rate)
 			}
+			slices.Sort(ratios)
 			facts = append(facts, fact{
 				fmt.Sprintf("drain %s %s, median of %d rounds", codec, c.name, rounds),
 				fmt.Sprintf("%.0f msg/s, %.1f CPU s per million, peak %d MiB; sluice is %.2fx (paired, %.2f to %.2f)",
 					median(his, func(g leg) float64 { return g.rate }), median(his, func(g leg) float64 { return g.cpu }),
 					int64(median(his, func(g leg) float64 { return float64(g.memory >> 20) })),
-					median(his, func(g leg) float64 { return ours[0].rate / g.rate }), slices.Min(ratios), slices.Max(ratios)), true,
+					ratios[len(ratios)/2], ratios[0], ratios[len(ratios)-1]), true,
 			})
 		}
 	}
