@@ -108,7 +108,7 @@ func (c *clusterCheck) refusals(ctx context.Context) error {
 // is consumed, but a fetch needs the permission to read.
 func (c *clusterCheck) readable(ctx context.Context, t *kafkawire.TopicMeta) error {
 	for _, p := range t.Partitions {
-		end, _, _, err := c.client.ListOffsets(ctx, t.Name, p.ID, kafkawire.LatestOffset, false)
+		end, err := c.client.ListOffset(ctx, t.Name, p.ID, kafkawire.LatestOffset, false)
 		if err != nil {
 			return err
 		}
@@ -117,7 +117,7 @@ func (c *clusterCheck) readable(ctx context.Context, t *kafkawire.TopicMeta) err
 			return err
 		}
 		answer, err := c.client.Fetch(ctx, node, &kafkawire.FetchRequest{MaxBytes: 1, Partitions: []kafkawire.FetchPartition{
-			{Topic: t.Name, TopicID: t.ID, Partition: p.ID, LeaderEpoch: epoch, Offset: end, MaxBytes: 1},
+			{Topic: t.Name, TopicID: t.ID, Partition: p.ID, LeaderEpoch: epoch, Offset: end.Offset, MaxBytes: 1},
 		}})
 		if err != nil {
 			return err

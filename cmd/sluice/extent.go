@@ -20,13 +20,15 @@ type extent struct {
 func readExtent(ctx context.Context, client *kafkawire.Client, topic string, partitions []int32, committed bool) (extent, error) {
 	e := extent{first: map[int32]int64{}, end: map[int32]int64{}}
 	for _, p := range partitions {
-		var err error
-		if e.first[p], _, _, err = client.ListOffsets(ctx, topic, p, kafkawire.EarliestOffset, committed); err == nil {
-			e.end[p], _, _, err = client.ListOffsets(ctx, topic, p, kafkawire.LatestOffset, committed)
-		}
+		first, err := client.ListOffset(ctx, topic, p, kafkawire.EarliestOffset, committed)
 		if err != nil {
-			return e, fmt.Errorf("ask for the offsets of %s/%d: %w", topic, p, err)
+			return e, err
 		}
+		end, err := client.ListOffset(ctx, topic, p, kafkawire.LatestOffset, committed)
+		if err != nil {
+			return e, err
+		}
+		e.first[p], e.end[p] = first.Offset, end.Offset
 	}
 	return e, nil
 }
@@ -113,14 +115,14 @@ func (b bounds) startOf(ctx context.Context, client *kafkawire.Client, topic str
 
 // offsetAt is the first offset of that time or later, end when there is none.
 func offsetAt(ctx context.Context, client *kafkawire.Client, topic string, p int32, timestamp, end int64) (int64, error) {
-	offset, _, _, err := client.ListOffsets(ctx, topic, p, timestamp, false)
+	at, err := client.ListOffset(ctx, topic, p, timestamp, false)
 	if err != nil {
-		return 0, fmt.Errorf("ask for the offset at a time of %s/%d: %w", topic, p, err)
+		return 0, err
 	}
-	if offset < 0 {
+	if at.Offset < 0 {
 		return end, nil
 	}
-	return offset, nil
+	return at.Offset, nil
 }
 
 // choose keeps the partitions that were asked for, all when none was.

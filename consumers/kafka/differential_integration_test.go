@@ -96,11 +96,11 @@ func ends(t *testing.T, brokers []string, topic string) (client *kafkawire.Clien
 	t.Cleanup(client.Close)
 	from, until = map[int32]int64{}, map[int32]int64{}
 	for p := range int32(3) {
-		end, _, _, err := client.ListOffsets(t.Context(), topic, p, kafkawire.LatestOffset, true)
+		end, err := client.ListOffset(t.Context(), topic, p, kafkawire.LatestOffset, true)
 		if err != nil {
 			t.Fatal(err)
 		}
-		from[p], until[p] = 0, end
+		from[p], until[p] = 0, end.Offset
 	}
 	return client, from, until
 }

@@ -236,7 +236,7 @@ func (f *fetcher) failed(ctx context.Context, req *request, err error) {
 		w.p.mu.Unlock()
 		f.g.s.client.Forget(w.p.topic)
 	}
-	nudge(f.g.openWake)
+	f.g.wakeOpeners()
 }
 
 // settle takes the answer for a partition; true when there is something to
@@ -246,7 +246,7 @@ func (p *partition) settle(offset int64, fp *kafkawire.FetchedPartition, whole *
 	defer func() {
 		if forget {
 			p.g.s.client.Forget(p.topic)
-			nudge(p.g.openWake)
+			p.g.wakeOpeners()
 		}
 	}()
 	p.mu.Lock()

@@ -299,3 +299,25 @@ func TestOutageIsWaitedFor(t *testing.T) {
 		})
 	})
 }
+
+// A broker is down and led many partitions: looking for their leaders must not
+// hold up those of the others.
+func TestPartitionsWithoutLeaderHoldUpNoOther(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func(w *world) {
+		const partitions = 60
+		w.topic(partitions)
+		w.produce(partitions, 5)
+		leaderless := make([]int32, partitions-1)
+		for i := range leaderless {
+			leaderless[i] = int32(i)
+		}
+		down := w.cluster.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Metadata}, Topic: "in", Partitions: leaderless, Err: kerr.LeaderNotAvailable, Count: -1})
+
+		r := w.reader(w.config())
+		w.until(2*time.Second, "the records of the one with a leader", func() bool { return r.count() == 5 })
+
+		down.Remove()
+		w.until(10*time.Second, "all", func() bool { return r.count() == 5*partitions })
+	})
+}

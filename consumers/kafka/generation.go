@@ -24,9 +24,9 @@ type generation struct {
 	counts map[string]int32
 	parts  []*partition
 
-	openWake, watchWake chan struct{} // size 1: nudged
-	rejoin              chan struct{} // size 1: the watcher wants a rebalance
-	lost                chan error    // size 1: the committer was told that the member is out
+	openWake, routeWake, watchWake chan struct{} // size 1: nudged
+	rejoin                         chan struct{} // size 1: the watcher wants a rebalance
+	lost                           chan error    // size 1: the committer was told that the member is out
 
 	turn  int            // only the receiving goroutine
 	spare *pipeline.Item // only the receiving goroutine
@@ -45,7 +45,7 @@ type generation struct {
 func newGeneration(s *Source, id int32, memberID string, parts []topicPartition) *generation {
 	g := &generation{
 		s: s, id: id, memberID: memberID,
-		openWake: make(chan struct{}, 1), watchWake: make(chan struct{}, 1),
+		openWake: make(chan struct{}, 1), routeWake: make(chan struct{}, 1), watchWake: make(chan struct{}, 1),
 		rejoin: make(chan struct{}, 1), lost: make(chan error, 1),
 		fetchers: map[int32]*fetcher{},
 	}
@@ -61,12 +61,13 @@ func (g *generation) start(ctx context.Context) {
 	commits, stopCommits := context.WithCancel(ctx)
 	g.stopLoops, g.stopCommits = stopLoops, stopCommits
 	g.loops.Go(func() { g.openLoop(loops) })       // ends at fence
+	g.loops.Go(func() { g.routeLoop(loops) })      // ends at fence
 	g.loops.Go(func() { g.watchLoop(loops) })      // ends at fence
 	g.commits.Go(func() { g.commitLoop(commits) }) // ends at finish
 }
 
 // fetcherOf returns the loops of a broker, starting them the first time. Only
-// the opener calls it, so fence cannot miss one.
+// routeLoop calls it, so fence cannot miss one.
 func (g *generation) fetcherOf(ctx context.Context, node int32) *fetcher {
 	g.mu.Lock()
 	defer g.mu.Unlock()

@@ -194,9 +194,11 @@ func scan(t *testing.T, brokers []string, topic string, committed bool) []schema
 	cfg := consumer.ScanConfig{Topic: topic, From: map[int32]int64{}, Until: map[int32]int64{}, ReadCommitted: committed}
 	for _, p := range meta.Topic(topic).Partitions {
 		cfg.From[p.ID] = 0
-		if cfg.Until[p.ID], _, _, err = client.ListOffsets(t.Context(), topic, p.ID, -1, committed); err != nil {
+		end, err := client.ListOffset(t.Context(), topic, p.ID, kafkawire.LatestOffset, committed)
+		if err != nil {
 			t.Fatal(err)
 		}
+		cfg.Until[p.ID] = end.Offset
 	}
 	var list []schemas.Record
 	err = consumer.Scan(t.Context(), client, cfg, func(rec *schemas.Record, _ int64) error {

@@ -2,18 +2,31 @@ package kafka
 
 import (
 	"context"
+	"maps"
+	"slices"
 	"time"
-
-	"github.com/sluice-ml/sluice/internal/kafkawire"
 )
 
-// openLoop brings partitions to where they can be fetched: it reads committed
-// offsets, applies the start and out-of-range policies, finds leaders, reopens
-// stopped partitions when they are due, and logs stops and resumptions. Ends
+// openLoop begins the epochs of partitions: it reads committed offsets, applies
+// the start and out-of-range policies, reopens stopped partitions when they are
+// due, and logs stops and resumptions. Ends with ctx.
+func (g *generation) openLoop(ctx context.Context) { g.repeat(ctx, g.openWake, g.openDue) }
+
+// routeLoop finds the leaders of open partitions. It is a loop of its own, so that
+// a partition whose leader has moved never waits for the start of another. Ends
 // with ctx.
-func (g *generation) openLoop(ctx context.Context) {
+func (g *generation) routeLoop(ctx context.Context) { g.repeat(ctx, g.routeWake, g.routeDue) }
+
+// wakeOpeners makes both loops look at the partitions.
+func (g *generation) wakeOpeners() {
+	nudge(g.openWake)
+	nudge(g.routeWake)
+}
+
+// repeat does what is due when woken, and at the time that do named last.
+func (g *generation) repeat(ctx context.Context, wake <-chan struct{}, do func(ctx context.Context) (next time.Time)) {
 	for ctx.Err() == nil {
-		next := g.openDue(ctx)
+		next := do(ctx)
 		var due <-chan time.Time
 		var t *time.Timer
 		if !next.IsZero() {
@@ -22,7 +35,7 @@ func (g *generation) openLoop(ctx context.Context) {
 		}
 		select {
 		case <-ctx.Done():
-		case <-g.openWake:
+		case <-wake:
 		case <-due:
 		}
 		if t != nil {
@@ -33,39 +46,40 @@ func (g *generation) openLoop(ctx context.Context) {
 
 // openDue does what is due; next is when something else will be.
 func (g *generation) openDue(ctx context.Context) (next time.Time) {
-	now := time.Now()
-	var open, bounds []*partition
 	for _, p := range g.parts {
 		p.checkEpoch()
-		p.mu.Lock()
-		if p.due(now) {
-			switch p.phase {
-			case opening:
-				open = append(open, p)
-			case ranging:
-				bounds = append(bounds, p)
-			default:
-			}
-		}
-		p.mu.Unlock()
+		p.report()
 	}
-	if len(open) > 0 {
+	if open, _ := g.due(opening); len(open) > 0 {
 		g.openAll(ctx, open)
 	}
-	for _, p := range bounds {
-		p.findRange(ctx)
+	if bounds, _ := g.due(ranging); len(bounds) > 0 {
+		g.findRanges(ctx, bounds)
 	}
 	for _, p := range g.parts {
-		p.route(ctx)
 		p.report()
+	}
+	_, next = g.due(opening, ranging)
+	return next
+}
+
+// due lists the partitions in these phases whose time has come, and says when the
+// first one of the others is due.
+func (g *generation) due(phases ...phase) (now []*partition, next time.Time) {
+	at := time.Now()
+	for _, p := range g.parts {
 		p.mu.Lock()
-		waiting := p.phase == opening || p.phase == ranging || p.phase == routing
-		if waiting && (next.IsZero() || p.notBefore.Before(next)) {
+		switch {
+		case !slices.Contains(phases, p.phase):
+		case p.due(at):
+			now = append(now, p)
+			next = at
+		case next.IsZero() || p.notBefore.Before(next):
 			next = p.notBefore
 		}
 		p.mu.Unlock()
 	}
-	return next
+	return now, next
 }
 
 // checkEpoch ends an epoch whose delivery failed.
@@ -81,27 +95,46 @@ func (p *partition) checkEpoch() {
 	}
 }
 
-// route finds the leader.
-func (p *partition) route(ctx context.Context) {
-	p.mu.Lock()
-	ask := p.phase == routing && p.due(time.Now())
-	p.mu.Unlock()
-	if !ask {
-		return
+// routeDue finds the leaders of the partitions that wait for one. The cluster is
+// asked once for all of them: partitions without a leader, however many, do not
+// hold up those that have one.
+func (g *generation) routeDue(ctx context.Context) (next time.Time) {
+	waiting, next := g.due(routing)
+	if len(waiting) == 0 {
+		return next
 	}
-	node, epoch, err := p.g.s.client.Leader(ctx, p.topic, p.id)
+	ask := map[string]bool{}
+	for _, p := range waiting {
+		if _, _, fresh, _ := g.s.client.CachedLeader(p.topic, p.id); !fresh {
+			ask[p.topic] = true
+		}
+	}
+	var failed error
+	if len(ask) > 0 {
+		failed = g.s.client.FindLeaders(ctx, slices.Collect(maps.Keys(ask))...)
+	}
 	if ctx.Err() != nil {
-		return
+		return time.Time{}
 	}
+	for _, p := range waiting {
+		node, epoch, _, err := g.s.client.CachedLeader(p.topic, p.id)
+		if ask[p.topic] && failed != nil {
+			err = failed
+		}
+		p.route(ctx, node, epoch, err)
+	}
+	_, next = g.due(routing)
+	return next
+}
+
+// route goes on to fetch from the leader, or counts the failure to find one.
+func (p *partition) route(ctx context.Context, node, epoch int32, err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.phase != routing {
 		return
 	}
-	if err != nil || node < 0 {
-		if err == nil {
-			err = kafkawire.ErrLeaderNotAvailable
-		}
+	if err != nil {
 		p.fetchFailed(err)
 		return
 	}

@@ -8,16 +8,25 @@ import (
 	"github.com/sluice-ml/sluice/internal/kafkawire"
 )
 
-// findRange acts on a position that is not in the log (code 1).
-func (p *partition) findRange(ctx context.Context) {
-	first, err := p.ask(ctx, kafkawire.EarliestOffset)
-	var end int64
-	if err == nil {
-		end, err = p.ask(ctx, kafkawire.LatestOffset)
-	}
-	if ctx.Err() != nil {
-		return
-	}
+// findRanges asks where the logs begin and end whose positions are not in them
+// (code 1).
+func (g *generation) findRanges(ctx context.Context, parts []*partition) {
+	firsts := map[*partition]int64{}
+	var known []*partition
+	g.listOffsets(ctx, parts, kafkawire.EarliestOffset, func(p *partition, first int64, err error) {
+		if err != nil {
+			p.ranged(first, -1, err)
+			return
+		}
+		firsts[p], known = first, append(known, p)
+	})
+	g.listOffsets(ctx, known, kafkawire.LatestOffset, func(p *partition, end int64, err error) {
+		p.ranged(firsts[p], end, err)
+	})
+}
+
+// ranged acts on a position that is not in the log.
+func (p *partition) ranged(first, end int64, err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.phase != ranging {

@@ -14,8 +14,8 @@ const (
 	// unstablePause is between two looks at offsets that a transaction is about
 	// to commit (code 88).
 	unstablePause = 20 * time.Millisecond
-	// offsetsTimeout bounds a question about offsets, so that one dead leader
-	// does not hold the other partitions back.
+	// offsetsTimeout bounds a question about offsets: partitions that are to be
+	// opened next wait so long at most for a leader that is silent.
 	offsetsTimeout = 5 * time.Second
 )
 
@@ -42,6 +42,7 @@ func (g *generation) openAll(ctx context.Context, parts []*partition) {
 		s.once.warn("read committed offsets failed, retrying", err)
 	}
 	firsts := firstCounts(offsets, s.topics.counts())
+	starts := map[int64][]epochStart{} // by what the leaders are asked for
 	for _, p := range parts {
 		switch o := findOffset(offsets, p.topicPartition); {
 		case err != nil:
@@ -55,8 +56,17 @@ func (g *generation) openAll(ctx context.Context, parts []*partition) {
 		case o.Err != kafkawire.ErrNone:
 			p.later(o.Err)
 		default:
-			p.open(ctx, meta.Topic(p.topic).ID, o, firsts[p.topic])
+			e := epochStart{p: p, topicID: meta.Topic(p.topic).ID, at: o.Offset, committed: o.Offset}
+			if s.cfg.Start == StartLatest {
+				e.metadata = firstMetadata(firsts[p.topic])
+			}
+			if ask := e.find(firsts[p.topic]); ask != 0 {
+				starts[ask] = append(starts[ask], e)
+			}
 		}
+	}
+	for timestamp, list := range starts {
+		g.openAt(ctx, timestamp, list)
 	}
 }
 
@@ -130,52 +140,76 @@ func findOffset(offsets []kafkawire.GroupOffset, tp topicPartition) *kafkawire.G
 	return nil
 }
 
-// open begins an epoch at the committed offset, or where the policy says.
-func (p *partition) open(ctx context.Context, id [16]byte, o *kafkawire.GroupOffset, first int32) {
-	s := p.g.s
-	metadata := ""
-	if s.cfg.Start == StartLatest {
-		metadata = firstMetadata(first)
-	}
-	at, committed := o.Offset, o.Offset
-	var err error
-	switch lost, known := s.topics.replaced(p.topicPartition); {
-	case known && lost > 0 && s.cfg.OutOfRange == OutOfRangeStop:
+// epochStart is where an epoch will begin.
+type epochStart struct {
+	p             *partition
+	topicID       [16]byte
+	at, committed int64
+	metadata      string
+}
+
+// find opens the partition at its committed offset. Where the policy decides
+// instead, it returns the timestamp to ask the leader for; 0 is neither. first is
+// how many partitions the topic had when the group began with it.
+func (e epochStart) find(first int32) (timestamp int64) {
+	p, s := e.p, e.p.g.s
+	switch lost, replaced := s.topics.replaced(p.topicPartition); {
+	case replaced && lost > 0 && s.cfg.OutOfRange == OutOfRangeStop:
 		p.haltRecreated(lost)
-		return
-	case known || at < 0:
+		return 0
+	case replaced, e.at < 0:
 		// A committed offset of the old topic means nothing in the new one, and a
 		// recreated topic is new: nobody has read it.
-		timestamp := kafkawire.EarliestOffset
-		if !known && s.cfg.Start == StartLatest && p.id < first {
-			timestamp = kafkawire.LatestOffset
+		if !replaced && s.cfg.Start == StartLatest && p.id < first {
+			return kafkawire.LatestOffset
 		}
-		committed = -1 // so that the start itself is committed at once
-		at, err = p.ask(ctx, timestamp)
+		return kafkawire.EarliestOffset
 	}
-	if err != nil {
-		p.later(err)
-		return
+	p.open(e)
+	return 0
+}
+
+// openAt opens partitions at an end of their logs.
+func (g *generation) openAt(ctx context.Context, timestamp int64, starts []epochStart) {
+	parts := make([]*partition, len(starts))
+	of := make(map[*partition]*epochStart, len(starts))
+	for i := range starts {
+		parts[i] = starts[i].p
+		of[parts[i]] = &starts[i]
 	}
+	g.listOffsets(ctx, parts, timestamp, func(p *partition, offset int64, err error) {
+		if err != nil {
+			p.later(err)
+			return
+		}
+		e := of[p]
+		e.at, e.committed = offset, -1 // so that the start itself is committed at once
+		p.open(*e)
+	})
+}
+
+// open begins the epoch.
+func (p *partition) open(e epochStart) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.phase != opening {
 		return
 	}
-	if p.settledTo > at && id == p.topicID && committed >= 0 {
-		at = p.settledTo // its commit is still under way
+	if p.settledTo > e.at && e.topicID == p.topicID && e.committed >= 0 {
+		e.at = p.settledTo // its commit is still under way
 	}
 	p.settledTo = 0
-	s.topics.settle(p.topicPartition)
-	p.topicID, p.orphan, p.metadata = id, false, metadata
-	p.committed, p.openedAt, p.fetchPos = committed, at, at
+	p.g.s.topics.settle(p.topicPartition)
+	p.topicID, p.orphan, p.metadata = e.topicID, false, e.metadata
+	p.committed, p.openedAt, p.fetchPos = e.committed, e.at, e.at
 	p.cur.reset()
-	p.cur.position = at
-	p.lane = p.newLane(at)
+	p.cur.position = e.at
+	p.lane = p.newLane(e.at)
 	p.phase, p.hot, p.failing = routing, true, time.Time{}
 	p.notBefore = time.Time{}
-	if committed < 0 {
-		nudge(s.commitWake)
+	nudge(p.g.routeWake)
+	if e.committed < 0 {
+		nudge(p.g.s.commitWake)
 	}
 }
 
@@ -194,16 +228,21 @@ func (p *partition) newLane(at int64) *pipeline.Partition {
 	})
 }
 
-// ask is ListOffsets with a short patience.
-func (p *partition) ask(ctx context.Context, timestamp int64) (int64, error) {
+// listOffsets asks the leaders of all these partitions at the same time, with a
+// short patience; got is called for each as soon as its leader has answered, and
+// not any more once ctx has ended.
+func (g *generation) listOffsets(ctx context.Context, parts []*partition, timestamp int64, got func(p *partition, offset int64, err error)) {
 	call, cancel := context.WithTimeout(ctx, offsetsTimeout)
 	defer cancel()
-	s := p.g.s
-	offset, _, _, err := s.client.ListOffsets(call, p.topic, p.id, timestamp, !s.cfg.ReadUncommitted)
-	if err != nil && ctx.Err() == nil {
-		s.client.Forget(p.topic)
+	asks := make([]kafkawire.OffsetAsk, len(parts))
+	for i, p := range parts {
+		asks[i] = kafkawire.OffsetAsk{Topic: p.topic, Partition: p.id, Timestamp: timestamp}
 	}
-	return offset, err
+	g.s.client.ListOffsets(call, asks, !g.s.cfg.ReadUncommitted, func(i int, l kafkawire.ListedOffset) {
+		if ctx.Err() == nil {
+			got(parts[i], l.Offset, l.Err)
+		}
+	})
 }
 
 // The number of partitions a topic had when the group first started travels in

@@ -127,19 +127,20 @@ func (p *partition) haltRecreated(lost int64) {
 // refreshEnds asks for the log ends of partitions that are not being fetched,
 // so that their lag stays true.
 func (g *generation) refreshEnds(ctx context.Context) {
+	var stale []*partition
 	for _, p := range g.parts {
 		p.mu.Lock()
-		stale := p.phase != closed && !p.missing && !p.orphan && time.Since(p.endAt) > g.s.cfg.WatchInterval
-		p.mu.Unlock()
-		if !stale {
-			continue
+		if p.phase != closed && !p.missing && !p.orphan && time.Since(p.endAt) > g.s.cfg.WatchInterval {
+			stale = append(stale, p)
 		}
-		end, err := p.ask(ctx, kafkawire.LatestOffset)
+		p.mu.Unlock()
+	}
+	g.listOffsets(ctx, stale, kafkawire.LatestOffset, func(p *partition, end int64, err error) {
 		if err != nil {
-			continue
+			return
 		}
 		p.mu.Lock()
 		p.end, p.endAt = max(end, p.end), time.Now()
 		p.mu.Unlock()
-	}
+	})
 }

@@ -120,9 +120,12 @@ func (c *Client) Close() {
 	c.mu.Lock()
 	peers := c.peers
 	c.peers, c.closed = map[string]*peer{}, true
+	for _, p := range peers {
+		p.pool.discarded = true
+	}
 	c.mu.Unlock()
 	for _, p := range peers {
-		p.transport.CloseIdleConnections()
+		p.pool.CloseIdleConnections()
 	}
 }
 
@@ -168,9 +171,13 @@ func (c *Client) exchange(ctx context.Context, p *peer, r *request, version int1
 		api: r.api, correlation: id, maxAnswer: c.cfg.MaxResponse, alloc: r.alloc,
 		request: c.encode(r, version, id),
 	}
+	if err := c.enter(p); err != nil {
+		return nil, c.netError(parent, p, r.api, err)
+	}
 	stop := context.AfterFunc(ctx, e.abort)
-	_, err := p.transport.RoundTrip(ctx, p.netAddr, e)
+	_, err := p.pool.RoundTrip(ctx, p.netAddr, e)
 	stop()
+	c.leave(p)
 	if err != nil {
 		e.abort()
 		e.wait()

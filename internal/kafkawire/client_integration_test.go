@@ -72,7 +72,7 @@ func readAll(t *testing.T, c *Client, topic string) []WireRecord {
 	const partition, readCommitted = 0, true
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 	defer cancel()
-	end, _, _, err := c.ListOffsets(ctx, topic, partition, LatestOffset, readCommitted)
+	end, err := c.ListOffset(ctx, topic, partition, LatestOffset, readCommitted)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -81,7 +81,7 @@ func readAll(t *testing.T, c *Client, topic string) []WireRecord {
 		t.Fatal(err)
 	}
 	var out []WireRecord
-	for next := int64(0); next < end; {
+	for next := int64(0); next < end.Offset; {
 		node, epoch, err := c.Leader(ctx, topic, partition)
 		if err != nil {
 			t.Fatal(err)
@@ -369,17 +369,17 @@ func TestRealBrokerListsOffsetsAndConfigs(t *testing.T) {
 	w.Append(before-3_600_000, nil, []byte("a"), nil)
 	w.Append(before-3_500_000, nil, nil, nil)
 	produceBatch(t, c, topic, &w, CodecNone)
-	latest, _, _, err := c.ListOffsets(ctx, topic, 0, LatestOffset, true)
-	if err != nil || latest != 2 {
-		t.Fatalf("latest %d, %v", latest, err)
+	latest, err := c.ListOffset(ctx, topic, 0, LatestOffset, true)
+	if err != nil || latest.Offset != 2 {
+		t.Fatalf("latest %+v, %v", latest, err)
 	}
-	earliest, _, _, err := c.ListOffsets(ctx, topic, 0, EarliestOffset, true)
-	if err != nil || earliest != 0 {
-		t.Fatalf("earliest %d, %v", earliest, err)
+	earliest, err := c.ListOffset(ctx, topic, 0, EarliestOffset, true)
+	if err != nil || earliest.Offset != 0 {
+		t.Fatalf("earliest %+v, %v", earliest, err)
 	}
-	offset, ts, _, err := c.ListOffsets(ctx, topic, 0, before, true)
-	if err != nil || offset != 0 || ts < before {
-		t.Fatalf("by time %d %d, %v", offset, ts, err)
+	at, err := c.ListOffset(ctx, topic, 0, before, true)
+	if err != nil || at.Offset != 0 || at.Timestamp < before {
+		t.Fatalf("by time %+v, %v", at, err)
 	}
 	got := readAll(t, c, topic)
 	if len(got) != 2 || got[0].Timestamp < before || got[0].Timestamp != got[1].Timestamp || got[1].Value != nil {

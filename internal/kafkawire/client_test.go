@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -387,4 +388,94 @@ func TestAClosedClientSaysSo(t *testing.T) {
 	if _, err := c.Metadata(t.Context()); !errors.Is(err, ErrClosed) {
 		t.Fatalf("error %v", err)
 	}
+}
+
+// A call may have its peer already when another call's failure discards it, or
+// Close does: what its round trip opens must be closed again (the bubble's end
+// would find the goroutine of the connection pool).
+func TestALateRoundTripLeavesNoConnections(t *testing.T) {
+	t.Parallel()
+	ask := &request{api: apiMetadata, encode: func(w *wireWriter) { encodeMetadata(w, nil, false) }}
+	for name, end := range map[string]func(c *Client, p *peer){
+		"discarded": func(c *Client, p *peer) { c.discard(p) },
+		"retired":   func(c *Client, _ *peer) { c.cfg.Brokers = nil; c.retire(map[string]bool{}) },
+		"closed":    func(c *Client, _ *peer) { c.Close() },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			inVirtualTime(t, func(t *testing.T, _ *kfake.Cluster, c *Client) {
+				t.Helper()
+				p, err := c.anyPeer(t.Context())
+				if err != nil {
+					t.Fatal(err)
+				}
+				if _, err := c.call(t.Context(), p, ask); err != nil {
+					t.Fatal(err)
+				}
+				end(c, p)
+				_, err = c.call(t.Context(), p, ask)
+				if wantClosed := name == "closed"; errors.Is(err, ErrClosed) != wantClosed || err != nil && !wantClosed {
+					t.Errorf("a call that had its peer before: %v", err)
+				}
+			})
+		})
+	}
+}
+
+// One leader is silent: the answer of the other does not wait for it.
+func TestListOffsetsDoesNotWaitForASilentLeader(t *testing.T) {
+	t.Parallel()
+	inVirtualTime(t, func(t *testing.T, cluster *kfake.Cluster, c *Client) {
+		t.Helper()
+		const partitions = 10
+		if err := cluster.CreateTopic("many", partitions, nil); err != nil {
+			t.Fatal(err)
+		}
+		var asks []OffsetAsk
+		healthy := 0
+		silentNode := leaderOf(t, c)
+		for p := range int32(partitions) {
+			asks = append(asks, OffsetAsk{"many", p, LatestOffset})
+			if node, _, err := c.Leader(t.Context(), "many", p); err != nil {
+				t.Fatal(err)
+			} else if node != silentNode {
+				healthy++
+			}
+		}
+		asks = append(asks, OffsetAsk{"many", partitions, LatestOffset})
+		cluster.ControlKey(int16(apiListOffsets), func(kmsg.Request) (kmsg.Response, error, bool) {
+			cluster.KeepControl()
+			if cluster.CurrentNode() == silentNode {
+				cluster.SleepControl(func() { time.Sleep(time.Minute) })
+			}
+			return nil, nil, false
+		})
+		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+		defer cancel()
+		begin := time.Now()
+		answers := make([]int, len(asks))
+		c.ListOffsets(ctx, asks, true, func(i int, l ListedOffset) {
+			answers[i]++
+			took := time.Since(begin)
+			switch node, _, _, _ := c.CachedLeader("many", asks[i].Partition); {
+			case asks[i].Partition == partitions:
+				if !errors.Is(l.Err, ErrUnknownTopicOrPartition) {
+					t.Errorf("a partition that does not exist: %+v", l)
+				}
+			case node == silentNode:
+				if l.Err == nil || l.Offset != -1 {
+					t.Errorf("of the silent leader: %+v", l)
+				}
+			case l.Err != nil || l.Offset != 0 || took > time.Second:
+				t.Errorf("of the healthy leader after %v: %+v", took, l)
+			}
+		})
+		if slices.Min(answers) != 1 || slices.Max(answers) != 1 {
+			t.Errorf("answers an ask: %v", answers)
+		}
+		if healthy == 0 || healthy == partitions {
+			t.Fatalf("%d of %d partitions on the healthy broker: the test shows nothing", healthy, partitions)
+		}
+		time.Sleep(2 * time.Minute) // the broker's own sleep ends before the bubble does
+	})
 }

@@ -30,12 +30,42 @@ const (
 // address, and after a failure all pooled connections of one address can be
 // thrown away without touching the others.
 type peer struct {
-	addr      string
-	node      int32 // -1 for a bootstrap address
-	netAddr   net.Addr
-	transport *kafka.Transport
-	versions  atomic.Pointer[BrokerVersions]
-	asking    chan struct{} // capacity 1: held by the caller that asks for versions
+	addr     string
+	node     int32 // -1 for a bootstrap address
+	netAddr  net.Addr
+	pool     *pool
+	versions atomic.Pointer[BrokerVersions]
+	asking   chan struct{} // capacity 1: held by the caller that asks for versions
+}
+
+// pool is an address's Transport with the count of its round trips. A round trip
+// on a Transport whose connections were closed opens new ones, and a goroutine
+// with them, that nobody would end: so the last one closes them again.
+type pool struct {
+	kafka.Transport
+	users     int  // round trips under way; guarded by Client.mu
+	discarded bool // guarded by Client.mu
+}
+
+// enter and leave stand around a round trip.
+func (c *Client) enter(p *peer) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.closed {
+		return ErrClosed
+	}
+	p.pool.users++
+	return nil
+}
+
+func (c *Client) leave(p *peer) {
+	c.mu.Lock()
+	p.pool.users--
+	last := p.pool.discarded && p.pool.users == 0
+	c.mu.Unlock()
+	if last {
+		p.pool.CloseIdleConnections()
+	}
 }
 
 // peerAt returns the peer of an address.
@@ -50,14 +80,14 @@ func (c *Client) peerAt(addr string, node int32) (*peer, error) {
 	}
 	p := &peer{
 		addr: addr, node: node, netAddr: kafka.TCP(addr), asking: make(chan struct{}, 1),
-		transport: &kafka.Transport{
+		pool: &pool{Transport: kafka.Transport{
 			Dial: c.cfg.Dial, DialTimeout: dialTimeout, IdleTimeout: poolIdleTimeout,
 			MetadataTTL: poolMetadataTTL, MetadataTopics: []string{}, // empty is none, nil would be all
 			ClientID: c.cfg.ClientID, TLS: c.cfg.TLS, SASL: c.cfg.SASL,
-		},
+		}},
 	}
 	if old := c.peers[addr]; old != nil {
-		p.transport = old.transport // a bootstrap address that turned out to be a broker
+		p.pool = old.pool // a bootstrap address that turned out to be a broker
 	}
 	c.peers[addr] = p
 	return p, nil
@@ -75,13 +105,14 @@ func (c *Client) drop(p *peer) {
 func (c *Client) discard(p *peer) {
 	c.mu.Lock()
 	current := c.peers[p.addr]
-	mine := current != nil && current.transport == p.transport
+	mine := current != nil && current.pool == p.pool
 	if mine {
 		delete(c.peers, p.addr)
+		p.pool.discarded = true
 	}
 	c.mu.Unlock()
 	if mine {
-		p.transport.CloseIdleConnections()
+		p.pool.CloseIdleConnections()
 	}
 }
 
@@ -95,12 +126,13 @@ func (c *Client) retire(keep map[string]bool) {
 	for addr, p := range c.peers {
 		if !keep[addr] {
 			gone = append(gone, p)
+			p.pool.discarded = true
 			delete(c.peers, addr)
 		}
 	}
 	c.mu.Unlock()
 	for _, p := range gone {
-		p.transport.CloseIdleConnections()
+		p.pool.CloseIdleConnections()
 	}
 }
 

@@ -129,7 +129,10 @@ var answerDecoders = []struct {
 	}},
 	{apiProduce, func(r *wireReader) error { _, _, err := decodeProduce(r); return err }},
 	{apiInitProducerID, func(r *wireReader) error { _, _, _, _, err := decodeInitProducerID(r); return err }},
-	{apiListOffsets, func(r *wireReader) error { _, err := (&listOffset{topic: "t"}).decode(r); return err }},
+	{apiListOffsets, func(r *wireReader) error {
+		_, _, err := (&listOffsets{asks: []listOffset{{OffsetAsk: OffsetAsk{Topic: "t"}}}}).decode(r)
+		return err
+	}},
 	{apiOffsetCommit, func(r *wireReader) error { _, _, err := (&OffsetCommitRequest{}).decode(r); return err }},
 	{apiOffsetFetch, func(r *wireReader) error { _, _, _, err := decodeOffsetFetch(r); return err }},
 	{apiFindCoordinator, func(r *wireReader) error { _, _, _, _, err := decodeFindCoordinator(r); return err }},
