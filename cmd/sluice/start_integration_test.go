@@ -65,14 +65,7 @@ func TestStartErrorsOnARealBrokerNameTheCure(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			s := start(t, w.with(append([]string{"startup.wait=300ms"}, c.sets...)...)...)
-			select {
-			case code := <-s.code:
-				if code != c.code {
-					t.Errorf("exit code %d, want %d", code, c.code)
-				}
-			case <-time.After(30 * time.Second):
-				t.Fatalf("goes on\n%s", s.log)
-			}
+			s.exits(c.code)
 			for _, text := range c.texts {
 				if !strings.Contains(s.log.String(), text) {
 					t.Errorf("no %q", text)
@@ -88,6 +81,19 @@ func TestStartErrorsOnARealBrokerNameTheCure(t *testing.T) {
 	}
 	if members := w.members(); members != 0 {
 		t.Errorf("%d members are left in the group", members)
+	}
+}
+
+// exits waits for the end that comes by itself.
+func (r *running) exits(want int) {
+	r.t.Helper()
+	select {
+	case code := <-r.code:
+		if code != want {
+			r.t.Errorf("exit code %d, want %d", code, want)
+		}
+	case <-time.After(30 * time.Second):
+		r.t.Fatalf("goes on\n%s", r.log)
 	}
 }
 

@@ -13,6 +13,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"github.com/sluice-ml/sluice/internal/kafkawire"
 	"github.com/sluice-ml/sluice/pipeline"
 )
 
@@ -320,4 +321,41 @@ func TestPartitionsWithoutLeaderHoldUpNoOther(t *testing.T) {
 		down.Remove()
 		w.until(10*time.Second, "all", func() bool { return r.count() == 5*partitions })
 	})
+}
+
+// While a fetch is under way its partition may have been fenced, sent elsewhere or
+// given a new epoch: the answer then is of another time.
+func TestAStaleAnswerIsLeftOut(t *testing.T) {
+	t.Parallel()
+	for name, change := range map[string]func(p *partition){
+		"fenced":           func(p *partition) { p.phase = closed },
+		"looks for leader": func(p *partition) { p.phase = routing },
+		"went back":        func(p *partition) { p.fetchPos = 4 },
+		"went on":          func(p *partition) { p.fetchPos = 20 },
+		"recreated":        func(p *partition) { p.orphan = true },
+		"as asked":         func(*partition) {},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s, err := NewSource(nil, Config{Topics: []string{"in"}, Group: "g"}, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			p := newGeneration(s, 1, "m", []topicPartition{{"in", 0}}).parts[0]
+			p.lane, p.phase, p.fetchPos, p.inFetch = p.newLane(10), fetching, 10, true
+			change(p)
+			before := p.fetchPos
+			records := batchOf(t, 10, 5, 0)
+			s.memory.budget.Add(int64(cap(records)))
+			whole := s.memory.lease(records, nil)
+			defer whole.Release()
+			taken := p.settle(10, &kafkawire.FetchedPartition{Topic: "in", Records: records, LastStable: 15, HighWatermark: 15}, whole)
+			if want := name == "as asked"; taken != want || (len(p.queue) > 0) != want || p.fetchPos != map[bool]int64{true: 15, false: before}[want] {
+				t.Errorf("taken %v, %d chunks, next to fetch is %d", taken, len(p.queue), p.fetchPos)
+			}
+			if p.inFetch {
+				t.Error("the partition counts as being fetched for ever")
+			}
+		})
+	}
 }

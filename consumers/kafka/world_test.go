@@ -116,6 +116,9 @@ func (w *world) send(recs ...*kgo.Record) {
 func (w *world) committed(partition int32) int64 {
 	w.Helper()
 	offsets, err := w.admin.FetchOffsets(w.Context(), "g")
+	if errors.Is(err, kerr.GroupIDNotFound) {
+		return -1 // nobody has joined yet
+	}
 	if err != nil {
 		w.Fatal(err)
 	}

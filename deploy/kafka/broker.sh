@@ -174,6 +174,10 @@ transaction.state.log.num.partitions=4
 share.coordinator.state.topic.replication.factor=$factor
 share.coordinator.state.topic.min.isr=$insync
 auto.create.topics.enable=false
+# everything is allowed but what a test forbids to the user who logs in by SASL
+authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer
+allow.everyone.if.no.acl.found=true
+super.users=User:ANONYMOUS
 group.initial.rebalance.delay.ms=0
 group.min.session.timeout.ms=1000
 # so that a test of compaction need not wait 15 s

@@ -1,0 +1,126 @@
+//go:build integration
+
+package main
+
+import (
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+
+	"github.com/sluice-ml/sluice/internal/kafkatest"
+)
+
+// guarded is a world whose service logs in as a user with ACLs; the test's own
+// clients are super users.
+type guarded struct {
+	*world
+	login []string
+}
+
+func newGuarded(t *testing.T, partitions int32) guarded {
+	t.Helper()
+	brokers, ca := kafkatest.SASLBrokers(t)
+	return guarded{newWorld(t, partitions), []string{
+		"kafka.brokers=" + strings.Join(brokers, ","), "kafka.tls.enabled=true", "kafka.tls.ca_file=" + ca,
+		"kafka.sasl.mechanism=scram-sha-512", "kafka.sasl.username=" + kafkatest.User,
+		"kafka.sasl.password_file=" + secretFile(t, kafkatest.Password), "startup.wait=300ms",
+	}}
+}
+
+// deny forbids operations to the service's user until allow is called.
+func (g guarded) deny(acl *kadm.ACLBuilder, operations ...kadm.ACLOperation) (allow func()) {
+	g.t.Helper()
+	acl = acl.Deny("User:" + kafkatest.User).DenyHosts().ResourcePatternType(kadm.ACLPatternLiteral).Operations(operations...)
+	created, err := g.admin.CreateACLs(g.t.Context(), acl)
+	if err != nil {
+		g.t.Fatal(err)
+	}
+	for _, c := range created {
+		if c.Err != nil {
+			g.t.Fatal(c.Err)
+		}
+	}
+	return func() {
+		g.t.Helper()
+		if _, err := g.admin.DeleteACLs(g.t.Context(), acl); err != nil {
+			g.t.Fatal(err)
+		}
+	}
+}
+
+func TestRefusedAtStartNamesTheGrant(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		acl  func(w *world) *kadm.ACLBuilder
+		op   kadm.ACLOperation
+		text func(w *world) string
+	}{
+		"reading the input":       {func(w *world) *kadm.ACLBuilder { return kadm.NewACLs().Topics(w.in) }, kadm.OpRead, func(w *world) string { return "--operation Read" }},
+		"seeing the input":        {func(w *world) *kadm.ACLBuilder { return kadm.NewACLs().Topics(w.in) }, kadm.OpDescribe, func(w *world) string { return w.in }},
+		"writing the output":      {func(w *world) *kadm.ACLBuilder { return kadm.NewACLs().Topics(w.out) }, kadm.OpWrite, func(w *world) string { return "--operation Write" }},
+		"writing the dead letter": {func(w *world) *kadm.ACLBuilder { return kadm.NewACLs().Topics(w.dlq) }, kadm.OpWrite, func(w *world) string { return "--topic " + w.dlq }},
+		"joining the group":       {func(w *world) *kadm.ACLBuilder { return kadm.NewACLs().Groups(w.group) }, kadm.OpRead, func(w *world) string { return w.group }},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			g := newGuarded(t, 1)
+			allow := g.deny(c.acl(g.world), c.op)
+			s := start(t, g.with(g.login...)...)
+			s.exits(exitDependency)
+			for _, text := range []string{"User:" + kafkatest.User, c.text(g.world)} {
+				if !strings.Contains(s.log.String(), text) {
+					t.Errorf("no %q\n%s", text, s.log)
+				}
+			}
+			allow()
+			s = start(t, g.with(g.login...)...)
+			s.await("ready")
+			s.end(exitOK)
+		})
+	}
+}
+
+// Rights that are taken away at run time stop what needs them, and nothing is
+// lost; giving them back is all an operator has to do.
+func TestRightsTakenAwayStopAndComeBack(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		acl    func(w *world) *kadm.ACLBuilder
+		op     kadm.ACLOperation
+		reason string
+	}{
+		"input":  {func(w *world) *kadm.ACLBuilder { return kadm.NewACLs().Topics(w.in) }, kadm.OpRead, "unauthorized"},
+		"output": {func(w *world) *kadm.ACLBuilder { return kadm.NewACLs().Topics(w.out) }, kadm.OpWrite, "output"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			g := newGuarded(t, 2)
+			s := start(t, g.with(g.login...)...)
+			s.await("ready")
+			g.put(g.rows(0, 100)...)
+			g.settled()
+
+			allow := g.deny(c.acl(g.world), c.op)
+			g.put(g.rows(100, 100)...)
+			s.stops(2, c.reason)
+			if left := g.behind(t.Context()); left != 100 {
+				t.Errorf("%d records are not committed, want 100", left)
+			}
+			allow()
+			g.settled()
+			eventually(t, "no partition stopped", func() bool {
+				status, _ := fetch(t, s.base()+"/readyz?strict=1")
+				return status == http.StatusOK
+			})
+			s.end(exitOK)
+			if redone := wantEach(t, g.outputs(), 200); redone > 100 {
+				t.Errorf("%d outputs came twice", redone)
+			}
+			if n := strings.Count(s.log.String(), "partition stopped"); n > 4 {
+				t.Errorf("%d lines say that a partition stopped:\n%s", n, s.log)
+			}
+		})
+	}
+}
