@@ -32,6 +32,9 @@ type Config struct {
 	// Workers is how many runs go on at once; 0: GOMAXPROCS on the CPU, one for
 	// each device on CUDA.
 	Workers int
+	// IntraOp is how many threads share one run on the CPU, default 1; for
+	// measuring: two workers with one each beat one with two (session.go).
+	IntraOp int
 	// MaxRows is the most rows of one run, default 256.
 	MaxRows int
 	// RunTimeout bounds each run of the probe and the warm-up; 0 means none.
@@ -54,6 +57,8 @@ func (c *Config) Validate() error {
 		return fmt.Errorf("model.path is empty: give an .onnx file or a model folder")
 	case c.Workers < 0:
 		return fmt.Errorf("model.workers is %d: 0 (as many as cores) or more", c.Workers)
+	case c.IntraOp < 0:
+		return fmt.Errorf("threads of one run: %d: 0 (one) or more", c.IntraOp)
 	case c.MaxRows < 0:
 		return fmt.Errorf("model.batch.max_rows is %d: 1 or more", c.MaxRows)
 	case c.RunTimeout < 0:
@@ -74,6 +79,9 @@ func (c *Config) Validate() error {
 func (c Config) withDefaults() Config {
 	if c.MaxRows == 0 {
 		c.MaxRows = defaultMaxRows
+	}
+	if c.IntraOp == 0 {
+		c.IntraOp = 1
 	}
 	if c.Independent == "" {
 		c.Independent = independentProbe

@@ -83,12 +83,12 @@ func openSessions(path string, inputs []port, outputs []port, cfg *Config, log *
 		}
 	}
 	for _, d := range devices {
-		s, err := newSession(path, inputs, outputs, d)
+		s, err := newSession(path, inputs, outputs, d, cfg.IntraOp)
 		if err != nil {
 			destroyAll(sessions)
 			if d.cuda && cfg.CUDAFallback {
 				log.Warn("CUDA cannot start, falling back to the CPU", "device", cfg.Device, "error", err)
-				s, err := newSession(path, inputs, outputs, cpuDevice)
+				s, err := newSession(path, inputs, outputs, cpuDevice, cfg.IntraOp)
 				if err != nil {
 					return nil, true, err
 				}

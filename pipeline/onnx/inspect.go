@@ -98,6 +98,9 @@ func (r *Report) judge(o *opened) {
 	r.Inputs, r.Outputs = describeSpecs(sig.Inputs, o.probe.inputs), describeSpecs(sig.Outputs, o.probe.outputs)
 }
 
+// Inputs describes the inputs with the names of their dimensions.
+func (m *Model) Inputs() []TensorInfo { return describeSpecs(m.sig.Inputs, m.plan.inputs) }
+
 func describeSpecs(specs []schemas.TensorSpec, ports []port) []TensorInfo {
 	infos := declared(ports)
 	for i := range specs {

@@ -15,17 +15,18 @@ type session struct {
 	ort    *ort.DynamicAdvancedSession
 }
 
-// newSession loads the model. On the CPU one thread runs one batch, and none
-// spins between runs: two workers with two threads each were measured up to
-// twice slower than two with one, and spinning burns a core while idle.
-func newSession(path string, inputs []port, outputs []port, dev device) (*session, error) {
+// newSession loads the model. On the CPU that many threads run one batch, usually
+// one, and none spins between runs: two workers with two threads each were
+// measured up to twice slower than two with one, and spinning burns a core while
+// idle.
+func newSession(path string, inputs []port, outputs []port, dev device, threads int) (*session, error) {
 	opts, err := ort.NewSessionOptions()
 	if err != nil {
 		return nil, fmt.Errorf("make session options: %w", err)
 	}
 	defer func() { _ = opts.Destroy() }() // it exists; the session keeps a copy
 	for _, set := range []func() error{
-		func() error { return opts.SetIntraOpNumThreads(1) },
+		func() error { return opts.SetIntraOpNumThreads(threads) },
 		func() error { return opts.SetInterOpNumThreads(1) },
 		func() error { return opts.AddSessionConfigEntry("session.intra_op.allow_spinning", "0") },
 		func() error { return opts.AddSessionConfigEntry("session.inter_op.allow_spinning", "0") },
