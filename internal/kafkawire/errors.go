@@ -38,9 +38,12 @@ import (
 //	45  OUT_OF_ORDER_SEQUENCE_NUMBER           new producer id; the batch in doubt may be written twice, counted
 //	46  DUPLICATE_SEQUENCE_NUMBER              success: the batch is in the log
 //	47  INVALID_PRODUCER_EPOCH                 new producer id, as 45
+//	48  INVALID_TXN_STATE                      transaction: abort, read the committed offsets, do it again
 //	49  INVALID_PRODUCER_ID_MAPPING            new producer id, as 45
+//	50  INVALID_TRANSACTION_TIMEOUT            configuration error, exit
 //	51  CONCURRENT_TRANSACTIONS                retry after 2 to 20 ms
 //	53  TRANSACTIONAL_ID_AUTHORIZATION_FAILED  an error with the ACL to grant
+//	55  OPERATION_NOT_ATTEMPTED                another partition of the request is the reason: see that one
 //	56  KAFKA_STORAGE_ERROR                    Forget the topic, back off, same bytes
 //	58  SASL_AUTHENTICATION_FAILED             at start an error; at run time again, as credentials rotate
 //	59  UNKNOWN_PRODUCER_ID                    new producer id, as 45
@@ -56,6 +59,7 @@ import (
 //	90  PRODUCER_FENCED                        transaction: InitProducerID with the own id decides
 //	100 UNKNOWN_TOPIC_ID                       the topic was recreated: stop the partition, an operator decides
 //	103 INCONSISTENT_TOPIC_ID                  as 100
+//	120 TRANSACTION_ABORTABLE                  transaction: abort, read the committed offsets, do it again
 //
 // Every other code: retried with backoff where Retriable, else the partition or
 // the process stops with the code's sentence.
@@ -101,6 +105,7 @@ const (
 	ErrInvalidTxnTimeout            ErrorCode = 50
 	ErrConcurrentTransactions       ErrorCode = 51
 	ErrTransactionalIDAuthorization ErrorCode = 53
+	ErrOperationNotAttempted        ErrorCode = 55
 	ErrKafkaStorage                 ErrorCode = 56
 	ErrSASLAuthentication           ErrorCode = 58
 	ErrUnknownProducerID            ErrorCode = 59
@@ -118,6 +123,7 @@ const (
 	ErrUnknownTopicID               ErrorCode = 100
 	ErrInconsistentTopicID          ErrorCode = 103
 	ErrStaleMemberEpoch             ErrorCode = 113
+	ErrTransactionAbortable         ErrorCode = 120
 )
 
 type codeInfo struct {

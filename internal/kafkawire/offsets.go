@@ -149,7 +149,13 @@ func (q *OffsetCommitRequest) encode(w *wireWriter) {
 	w.int32(q.Generation)
 	w.string(q.MemberID)
 	w.nullableString(q.InstanceID)
-	order := q.byTopic()
+	encodeOffsets(w, q.Offsets)
+	w.tags()
+}
+
+// encodeOffsets writes positions by topic, as both kinds of commit have them.
+func encodeOffsets(w *wireWriter, offsets []GroupOffset) {
+	order := byTopic(offsets)
 	topics := 0
 	for i := range order {
 		if i == 0 || order[i].Topic != order[i-1].Topic {
@@ -173,11 +179,10 @@ func (q *OffsetCommitRequest) encode(w *wireWriter) {
 		}
 		w.tags()
 	}
-	w.tags()
 }
 
-func (q *OffsetCommitRequest) byTopic() []GroupOffset {
-	order := append([]GroupOffset(nil), q.Offsets...)
+func byTopic(offsets []GroupOffset) []GroupOffset {
+	order := append([]GroupOffset(nil), offsets...)
 	sort.SliceStable(order, func(i, j int) bool { return order[i].Topic < order[j].Topic })
 	return order
 }

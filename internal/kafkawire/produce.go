@@ -17,8 +17,11 @@ type ProducePartition struct {
 // Timeout is how long the broker waits for the replicas; default 10 s.
 type ProduceRequest struct {
 	TransactionalID string
-	Timeout         time.Duration
-	Partitions      []ProducePartition
+	// TransactionV2 follows KIP-890 in every call of the transaction: the broker
+	// adds the partition to it by itself.
+	TransactionV2 bool
+	Timeout       time.Duration
+	Partitions    []ProducePartition
 }
 
 // RecordError is a record that the broker refused within a batch.
@@ -68,7 +71,11 @@ func (c *Client) Produce(ctx context.Context, node int32, req *ProduceRequest) (
 		api: apiProduce, lo: apis[apiProduce].min, hi: apis[apiProduce].max, wait: timeout,
 		encode: func(w *wireWriter) { encodeProduce(w, req, timeout) },
 	}
-	if req.TransactionalID != "" {
+	switch {
+	case req.TransactionalID == "":
+	case req.TransactionV2:
+		r.lo = lastTransactionV1 + 1
+	default:
 		r.hi = lastTransactionV1
 	}
 	answer, err := c.call(ctx, p, r)

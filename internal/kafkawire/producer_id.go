@@ -56,6 +56,7 @@ func (c *Client) initProducerID(ctx context.Context, txnID string, txnTimeout ti
 		encodeInitProducerID(w, txnID, txnTimeout, pid, epoch)
 	}})
 	if err != nil {
+		c.forgetCoordinator(transactionKey(txnID)) // it may have died
 		return -1, -1, err
 	}
 	id, e, throttle, code, err := decodeInitProducerID(r)
