@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"github.com/sluice-ml/sluice/pipeline"
-	"github.com/sluice-ml/sluice/schemas"
 )
 
 // kind is what is being written for an item.
@@ -45,10 +44,8 @@ func (d *delivery) Produced(_ int32, _ int64, err error) {
 	case err == nil:
 		it.ProducedAt = time.Now().UnixNano()
 		it.Settle(nil)
-	case k == prediction && tooLarge:
-		s.instead(it, schemas.OutputTooLarge, "the broker refuses the output for its size; raise max.message.bytes of the output topic or ask the model for less")
-	case k == prediction && errors.Is(err, ErrRefused):
-		s.instead(it, schemas.EncodeFailed, "the broker refuses the output record; a compacted output topic needs keys")
+	case k == prediction && (tooLarge || errors.Is(err, ErrRefused)):
+		s.instead(it, tooLarge)
 	case k == deadLetter && tooLarge:
 		w := writers.Get().(*writer)
 		s.stub(w, it)
@@ -60,8 +57,8 @@ func (d *delivery) Produced(_ int32, _ int64, err error) {
 }
 
 // instead makes a prediction that cannot be written a dead letter.
-func (s *Sink) instead(it *pipeline.Item, class schemas.Class, message string) {
-	it.Err = &schemas.Error{Class: class, Stage: schemas.StageProduce, Message: message}
+func (s *Sink) instead(it *pipeline.Item, tooLarge bool) {
+	it.Err = unwritten(tooLarge)
 	w := writers.Get().(*writer)
 	_ = s.deadLetter(w, it) // where it is refused, the item is settled with the reason
 	w.clear()

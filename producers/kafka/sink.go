@@ -4,13 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strconv"
-	"strings"
 	"sync"
 	"time"
 
 	"github.com/sluice-ml/sluice/internal/kafkawire"
-	"github.com/sluice-ml/sluice/internal/metrics"
 	"github.com/sluice-ml/sluice/pipeline"
 	"github.com/sluice-ml/sluice/schemas"
 )
@@ -18,12 +15,11 @@ import (
 // Sink writes predictions to the output topic and failed items to their
 // dead-letter topic. Safe for concurrent use.
 type Sink struct {
-	cfg     SinkConfig
-	p       *Producer
-	out     *topic
-	headers headerPlan
-	routes  sync.Map // input topic -> *route
-	flooded metrics.Vec
+	composer
+	p        *Producer
+	out      *topic
+	routes   sync.Map // input topic -> *route
+	failures failurePolicy
 }
 
 var _ pipeline.Sink = (*Sink)(nil)
@@ -52,8 +48,7 @@ func newSink(b broker, cfg SinkConfig, tel *pipeline.Telemetry) (*Sink, error) {
 		return nil, err
 	}
 	return &Sink{
-		cfg: cfg, p: p, out: p.topic(cfg.Topic), headers: newHeaderPlan(cfg),
-		flooded: registry(tel).Gauge("sluice_dead_letter_flood", "1 when the input topic stopped for too many dead letters.", "topic"),
+		composer: newComposer(cfg), p: p, out: p.topic(cfg.Topic), failures: newFailurePolicy(cfg.DeadLetter, tel),
 	}, nil
 }
 
@@ -110,28 +105,15 @@ func (s *Sink) route(input string) *route {
 		return r.(*route)
 	}
 	r, _ := s.routes.LoadOrStore(input, &route{
-		deadLetters: s.p.topic(strings.ReplaceAll(s.cfg.DeadLetterTopic, "{input}", input)),
+		deadLetters: s.p.topic(s.cfg.deadLetterTopic(input)),
 		flood:       newFlood(s.cfg.DeadLetter),
 	})
 	return r.(*route)
 }
 
-// predict writes an item's output: the input's key, the output or null, and the
-// lineage.
+// predict writes an item's output.
 func (s *Sink) predict(w *writer, it *pipeline.Item) {
-	rec := &w.rec
-	*rec = Record{Partition: ByKey, Timestamp: it.Timestamp, Key: it.Key, Value: it.Output}
-	if s.cfg.Partition == PartitionSame {
-		rec.Partition = sameBase - it.Partition
-	}
-	if s.cfg.Timestamp == TimestampNow {
-		rec.Timestamp = 0
-	}
-	if it.Tombstone {
-		rec.Value = nil
-	}
-	rec.Headers = s.headers.prediction(w, it)
-	s.p.produce(s.out, rec, newDelivery(s, it, prediction))
+	s.p.produce(s.out, s.prediction(w, it), newDelivery(s, it, prediction))
 }
 
 // deadLetter writes a failed item's original bytes, unless the configuration or
@@ -143,67 +125,18 @@ func (s *Sink) deadLetter(w *writer, it *pipeline.Item) error {
 			it.Settle(nil)
 			return nil
 		}
-	} else if err := s.mayFail(r, it); err != nil {
+	} else if err := s.failures.mayFail(r.flood, it); err != nil {
 		it.Settle(err)
 		return err
 	}
-	rec := &w.rec
-	*rec = Record{Partition: ByKey, Key: it.Key, Value: it.Value}
-	w.headers = schemas.DeadLetterHeaders(w.headers[:0], &it.Record, s.info(it))
-	rec.Headers = w.headers
-	s.p.produce(r.deadLetters, rec, newDelivery(s, it, deadLetter))
-	return nil
-}
-
-// mayFail says why an item's dead letter must not be written.
-func (s *Sink) mayFail(r *route, it *pipeline.Item) error {
-	if s.cfg.DeadLetter.OnError == OnErrorStop {
-		return fmt.Errorf("%s/%d@%d: %w: %w", it.Topic, it.Partition, it.Offset, ErrItemStop, it.Err)
-	}
-	stop, first := r.flood.letter(time.Now())
-	if first {
-		s.flooded.With(it.Topic).Set(1)
-		s.p.log.Error("dead letter flood: the partitions of this topic stop at their next failed item; nothing is lost, it is not committed. Mend the model or the messages and restart, or raise dead_letter.max_share",
-			"topic", it.Topic, "max_share", s.cfg.DeadLetter.MaxShare, "window", s.cfg.DeadLetter.Window,
-			"class", string(it.Err.Class), "stage", string(it.Err.Stage), "error", it.Err.Message)
-	}
-	if stop {
-		return fmt.Errorf("%s/%d@%d: %w: %w", it.Topic, it.Partition, it.Offset, ErrDeadLetterFlood, it.Err)
-	}
+	s.p.produce(r.deadLetters, s.letter(w, it), newDelivery(s, it, deadLetter))
 	return nil
 }
 
 // stub writes where a record is instead of the record, when its dead letter is
 // too large for the topic.
 func (s *Sink) stub(w *writer, it *pipeline.Item) {
-	rec := &w.rec
-	*rec = Record{Partition: ByKey, Value: schemas.StubValue(nil, &it.Record)}
-	if len(it.Key) <= maxStubKey {
-		rec.Key = it.Key
-	}
-	bare := it.Record
-	bare.Headers = nil
-	w.headers = schemas.DeadLetterHeaders(w.headers[:0], &bare, s.info(it))
-	rec.Headers = w.headers
-	s.p.produce(s.route(it.Topic).deadLetters, rec, newDelivery(s, it, stub))
-}
-
-// maxStubKey keeps a stub small: a longer key is left out.
-const maxStubKey = 1024
-
-// info is what a dead letter tells beyond the record. Model runs before a
-// replay count too.
-func (s *Sink) info(it *pipeline.Item) schemas.DeadLetterInfo {
-	attempts := it.Attempts
-	if before, ok := it.Header(schemas.HeaderAttempts); ok {
-		if n, err := strconv.Atoi(string(before)); err == nil && n > 0 {
-			attempts += n
-		}
-	}
-	return schemas.DeadLetterInfo{
-		Group: s.cfg.Group, Error: *it.Err, Attempts: attempts,
-		ModelName: s.cfg.ModelName, ModelVersion: s.cfg.ModelVersion, TraceParent: it.TraceParent,
-	}
+	s.p.produce(s.route(it.Topic).deadLetters, s.letterStub(w, it), newDelivery(s, it, stub))
 }
 
 // Flush implements pipeline.Sink. A prediction may turn into a dead letter, and

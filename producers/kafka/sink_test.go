@@ -313,7 +313,7 @@ func TestFloodOfDeadLettersStopsTheTopicBeforeWriting(t *testing.T) {
 		if n := run("calm", 99, all); n != 0 {
 			t.Errorf("items outside the window counted: %d stopped", n)
 		}
-		if s.flooded.With("in").Value() != 1 || s.flooded.With("calm").Value() != 0 {
+		if s.failures.flooded.With("in").Value() != 1 || s.failures.flooded.With("calm").Value() != 0 {
 			t.Error("sluice_dead_letter_flood is not 1 for the flooded topic alone")
 		}
 	})
