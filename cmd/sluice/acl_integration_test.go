@@ -3,11 +3,14 @@
 package main
 
 import (
+	"encoding/json"
 	"net/http"
 	"strings"
 	"testing"
 
 	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/sluice-ml/sluice/internal/kafkatest"
 )
@@ -122,5 +125,81 @@ func TestRightsTakenAwayStopAndComeBack(t *testing.T) {
 				t.Errorf("%d lines say that a partition stopped:\n%s", n, s.log)
 			}
 		})
+	}
+}
+
+// A user who has what `sluice acls` prints, and nothing else, on a broker that
+// allows nothing by itself.
+func TestThePrintedACLsAreEnough(t *testing.T) {
+	t.Parallel()
+	b := ownBroker(t, "allow.everyone.if.no.acl.found=false")
+	w := newWorldAt(t, b.brokers(kafkatest.EnvBrokers), 2)
+	login := []string{
+		"kafka.brokers=" + b.env[kafkatest.EnvSASLBrokers], "kafka.tls.enabled=true", "kafka.tls.ca_file=" + b.env[kafkatest.EnvCAFile],
+		"kafka.sasl.mechanism=scram-sha-256", "kafka.sasl.username=" + kafkatest.User,
+		"kafka.sasl.password_file=" + secretFile(t, kafkatest.Password), "startup.wait=300ms",
+	}
+	printed := sluice(t, append([]string{"acls", "--json"}, w.with(login...)...)...)
+	printed.want(t, exitOK)
+	var answer struct {
+		Principal string
+		ACLs      []grant
+	}
+	if err := json.Unmarshal([]byte(printed.out), &answer); err != nil {
+		t.Fatal(err)
+	}
+	s := start(t, w.with(login...)...)
+	s.exits(exitDependency)
+	allow := func(g grant) {
+		t.Helper()
+		var operations []kadm.ACLOperation
+		for _, name := range g.Operations {
+			operation, err := kmsg.ParseACLOperation(name)
+			if err != nil {
+				t.Fatal(err)
+			}
+			operations = append(operations, operation)
+		}
+		acl := kadm.NewACLs().Allow(answer.Principal).AllowHosts().ResourcePatternType(kadm.ACLPatternLiteral).Operations(operations...)
+		switch g.Resource {
+		case "topic":
+			acl = acl.Topics(g.Name)
+		case "group":
+			acl = acl.Groups(g.Name)
+		default:
+			t.Fatalf("a resource this test does not know: %+v", g)
+		}
+		created, err := w.admin.CreateACLs(t.Context(), acl)
+		if err != nil || len(created) == 0 || created[0].Err != nil {
+			t.Fatalf("%+v: %v, %+v", g, err, created)
+		}
+	}
+	for _, g := range answer.ACLs {
+		if !g.Optional {
+			allow(g)
+		}
+	}
+	w.put(w.rows(0, 100)...)
+	w.put(&kgo.Record{Value: []byte("poison")})
+	s = start(t, w.with(login...)...)
+	s.await("ready")
+	w.settled()
+	s.end(exitOK)
+	wantEach(t, w.outputs(), 100)
+	if n := len(w.letters()); n != 1 {
+		t.Errorf("%d dead letters, want 1", n)
+	}
+
+	check := sluice(t, append([]string{"check"}, w.with(login...)...)...)
+	check.want(t, exitOK, "allow DescribeConfigs")
+	for _, g := range answer.ACLs {
+		if g.Optional {
+			allow(g)
+		}
+	}
+	check = sluice(t, append([]string{"check"}, w.with(login...)...)...)
+	check.want(t, exitOK)
+	if strings.Contains(check.out, "allow DescribeConfigs") {
+		t.Errorf("with all of it check still misses rights\n%s", check.out)
 	}
 }

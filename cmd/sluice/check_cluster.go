@@ -223,8 +223,8 @@ func (c *clusterCheck) group(ctx context.Context) {
 	var code kafkawire.ErrorCode
 	switch errors.As(err, &code); {
 	case errors.Is(err, kafkawire.ErrGroupAuthorization):
-		c.f.fail("group", fmt.Errorf("group %s may not be used: %w; allow it: kafka-acls.sh --bootstrap-server %s --add --allow-principal User:%s --operation Read --group %s",
-			group, err, strings.Join(c.cfg.Kafka.Brokers, ","), principal(c.cfg), group), exitDependency)
+		g := groupGrant(c.cfg)
+		c.f.fail("group", fmt.Errorf("group %s may not be used: %w; allow it: %s", group, err, g.command(c.cfg.Kafka.Brokers, principal(c.cfg))), exitDependency)
 	case err == nil || code == kafkawire.ErrUnknownMemberID || code == kafkawire.ErrIllegalGeneration || code == groupNotFound || code == kafkawire.ErrRebalanceInProgress:
 		c.f.ok("group", "group %s can be used, coordinator is broker %d", group, node)
 	default:

@@ -4,8 +4,6 @@ package main
 
 import (
 	"net/http"
-	"os"
-	"os/exec"
 	"strings"
 	"syscall"
 	"testing"
@@ -123,30 +121,9 @@ func TestOnErrorStopHoldsTheBadRecord(t *testing.T) {
 }
 
 func TestBrokerKilledUnderLoadLosesNothing(t *testing.T) {
-	script := "../../deploy/kafka/broker.sh"
-	if os.Getenv("KAFKA_JARS") == "" {
-		t.Skip("this test starts a broker of its own from KAFKA_JARS, which is not set")
-	}
 	t.Parallel()
-	dir := t.TempDir()
-	broker := func(args ...string) string {
-		cmd := exec.Command("bash", append([]string{script}, args...)...)
-		cmd.Env = append(os.Environ(), "KAFKA_BROKERS=")
-		cmd.Stderr = &syncBuffer{}
-		out, err := cmd.Output()
-		if err != nil {
-			t.Fatalf("broker.sh %v: %v\n%s", args, err, cmd.Stderr)
-		}
-		return string(out)
-	}
-	t.Cleanup(func() { _ = exec.Command("bash", script, "stop", dir).Run() })
-	var address string
-	for line := range strings.Lines(broker("start", "-d", dir)) {
-		if rest, ok := strings.CutPrefix(line, "KAFKA_BROKERS="); ok {
-			address = strings.TrimSpace(rest)
-		}
-	}
-	w := newWorldAt(t, []string{address}, 2)
+	b := ownBroker(t)
+	w := newWorldAt(t, b.brokers(kafkatest.EnvBrokers), 2)
 	w.put(w.rows(0, 5000)...)
 	s := start(t, w.flags...)
 	s.await("ready")
@@ -154,7 +131,7 @@ func TestBrokerKilledUnderLoadLosesNothing(t *testing.T) {
 	go func() { // ends when everything is written
 		more <- w.client.ProduceSync(t.Context(), onTopic(w.in, w.rows(5000, 15000))...).FirstErr()
 	}()
-	broker("restart", dir)
+	b.run("restart", b.dir)
 	if err := <-more; err != nil {
 		t.Fatal(err)
 	}

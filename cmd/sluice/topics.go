@@ -86,12 +86,8 @@ func partitionsLike(meta *kafkawire.Metadata, cfg *config.Config) int {
 }
 
 func aclCommand(use topicUse, cfg *config.Config) string {
-	operations := "--operation Write --operation Describe"
-	if use.role == "input" {
-		operations = "--operation Read --operation Describe"
-	}
-	return fmt.Sprintf("kafka-acls.sh --bootstrap-server %s --add --allow-principal User:%s %s --topic %s",
-		strings.Join(cfg.Kafka.Brokers, ","), principal(cfg), operations, use.name)
+	g := topicGrant(use)
+	return g.command(cfg.Kafka.Brokers, principal(cfg))
 }
 
 // principal is the user's name where there is one to name.
