@@ -10,13 +10,13 @@ import (
 	"testing"
 )
 
-// readFloat32 reads text in the middle of an array that is long enough for the
-// fast path.
-func readFloat32(text string) (float32, *Error, bool) {
-	doc := []byte("[" + text + ", 0.5, 0.25, 0.125, 0.0625, 0.03125, 0.015625, 0.0078125]")
+// readFloat32 reads text at the start of an array that goes on with so many bytes
+// of numbers: 50 for the word scanner, 200 for the vector scanner.
+func readFloat32(text string, behind int) (float32, *Error, bool) {
+	doc := []byte("[" + text + strings.Repeat(", 0.5", behind/5) + "]")
 	p := builder{b: doc, dimensions: 8}
 	t := Tensor{Type: FP32}
-	p.start(&t, "/x", 8, true)
+	p.start(&t, "/x", int64(1+behind/5), true)
 	if p.value(0) < 0 {
 		return 0, p.err, false
 	}
@@ -30,9 +30,11 @@ func checkFloat32(t *testing.T, text string) {
 		return
 	}
 	want, err := strconv.ParseFloat(text, 32)
-	got, _, ok := readFloat32(text)
-	if ok != (err == nil) || ok && math.Float32bits(got) != math.Float32bits(float32(want)) {
-		t.Fatalf("%s is %v (%v), strconv says %v (%v)", text, got, ok, float32(want), err)
+	for _, behind := range []int{50, 200} {
+		got, _, ok := readFloat32(text, behind)
+		if ok != (err == nil) || ok && math.Float32bits(got) != math.Float32bits(float32(want)) {
+			t.Fatalf("%s is %v (%v), strconv says %v (%v)", text, got, ok, float32(want), err)
+		}
 	}
 	p := builder{b: []byte(text), dimensions: 8}
 	scalar := Tensor{Type: FP32}
