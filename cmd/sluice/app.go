@@ -63,7 +63,7 @@ is SLUICE_BROKERS). Exit codes: 0 ok, 1 failure, 2 usage or configuration,
 	root.SetFlagErrorFunc(flagError)
 	root.AddCommand(
 		a.runCommand(), a.checkCommand(), a.aclsCommand(), newDemoCommand(a), a.publishCommand(), a.tapCommand(),
-		a.dlqCommand(), a.modelCommand(), a.versionCommand(), a.completionCommand(),
+		a.dlqCommand(), a.benchCommand(), a.modelCommand(), a.versionCommand(), a.completionCommand(),
 	)
 	usageErrors(root)
 	return root

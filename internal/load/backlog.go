@@ -6,7 +6,8 @@ import (
 )
 
 // SustainedGrowth is by how much the backlog may grow during a run, as time of
-// load, for its rate to count as sustained.
+// load, for its rate to count as sustained; in runs shorter than ten times that,
+// a tenth of the measured time.
 const SustainedGrowth = time.Second
 
 // edgeSamples is how many samples at either end of the measured time make the
@@ -22,8 +23,11 @@ type Backlog struct {
 	duration      time.Duration
 	due           int64
 	next          time.Duration
-	first, latest []float64 // edgeSamples at most, in seconds of load
+	first, latest []sample // edgeSamples at most
 }
+
+// sample is the backlog, as seconds of load, at a time since the start.
+type sample struct{ since, load float64 }
 
 // NewBacklog watches a run; the schedule is its own copy of the generator's, not
 // yet begun.
@@ -43,30 +47,47 @@ func (b *Backlog) Sample(since time.Duration, settled int64) int64 {
 	if since < b.warmup || since > b.duration {
 		return backlog
 	}
-	load := float64(backlog) / b.schedule.Rate()
+	now := sample{since.Seconds(), float64(backlog) / b.schedule.Rate()}
 	if len(b.first) < edgeSamples {
-		b.first = append(b.first, load)
+		b.first = append(b.first, now)
 	}
 	if len(b.latest) == edgeSamples {
 		b.latest = slices.Delete(b.latest, 0, 1)
 	}
-	b.latest = append(b.latest, load)
+	b.latest = append(b.latest, now)
 	return backlog
 }
 
-// Growth is how much more backlog there is at the end than at the beginning, as
-// time of load; negative when it shrank.
+// Growth is how much more backlog there is at the end of the measured time than
+// at its beginning, as time of load; negative when it shrank.
 func (b *Backlog) Growth() time.Duration {
 	if len(b.first) == 0 {
 		return 0
 	}
-	return time.Duration((median(b.latest) - median(b.first)) * float64(time.Second))
+	first, last := median(b.first), median(b.latest)
+	growth := last.load - first.load
+	// The medians stand for times inside the ends. That is made up for unless
+	// they are so close that it would only enlarge noise.
+	if measured := (b.duration - b.warmup).Seconds(); last.since-first.since > measured/2 {
+		growth *= measured / (last.since - first.since)
+	}
+	return time.Duration(growth * float64(time.Second))
 }
 
 // Sustained says whether the system kept up.
-func (b *Backlog) Sustained() bool { return b.Growth() <= SustainedGrowth }
+func (b *Backlog) Sustained() bool {
+	return b.Growth() <= min(SustainedGrowth, (b.duration-b.warmup)/10)
+}
 
-func median(values []float64) float64 {
-	sorted := slices.Sorted(slices.Values(values))
-	return (sorted[(len(sorted)-1)/2] + sorted[len(sorted)/2]) / 2
+// median is that of the times and of the backlogs.
+func median(samples []sample) sample {
+	middle := func(of func(sample) float64) float64 {
+		values := make([]float64, len(samples))
+		for i, s := range samples {
+			values[i] = of(s)
+		}
+		slices.Sort(values)
+		return (values[(len(values)-1)/2] + values[len(values)/2]) / 2
+	}
+	return sample{middle(func(s sample) float64 { return s.since }), middle(func(s sample) float64 { return s.load })}
 }
