@@ -117,12 +117,22 @@ func NewCodec(cfg CodecConfig) (*Codec, error) {
 		return nil, err
 	}
 	doc.root.freeze()
+	c.markPlain(doc.root)
 	c.doc, c.marks = doc.root, doc.count
 	if c.incl != nil {
 		c.incl.freeze()
 	}
 	c.pool.New = func() any { return newDecoder(c) }
 	return c, nil
+}
+
+// markPlain finds the fields that the short cut for numbers may read.
+func (c *Codec) markPlain(n *node) {
+	n.plain = len(n.kids) == 0 && len(n.uses) == 1 && n.uses[0].kind == useElement &&
+		c.inputs[n.uses[0].input].spec.Type == FP32
+	for _, k := range n.kids {
+		c.markPlain(k)
+	}
 }
 
 // validate checks what needs no model.

@@ -77,7 +77,7 @@ func wordFloat32s(b []byte, i int, dst []byte, n int) (next, total int, closed b
 // the number is none of these.
 func decimal(p unsafe.Pointer, j int) (next int, f float64) {
 	t := wordAt(p, j) ^ zeroChars
-	whole := digitRun(t)
+	whole := ones(below(noDigits(t)))
 	if whole == 0 || whole == 8 || (t&0xff == 0 && whole > 1) {
 		return 0, 0
 	}
@@ -88,7 +88,13 @@ func decimal(p unsafe.Pointer, j int) (next int, f float64) {
 	}
 	j++
 	t = wordAt(p, j) ^ zeroChars
-	k := digitRun(t)
+	if m := below(noDigits(t)); m+1 != 0 { // up to seven digits behind the point
+		if m == 0 {
+			return 0, 0
+		}
+		return j + ones(m), float64(int64(mant*1e8+eightDigits(t&m))) * 1e-8
+	}
+	k := 8
 	digits := k
 	for k == 8 && digits <= 16 {
 		mant = mant*1e8 + eightDigits(t)

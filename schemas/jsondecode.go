@@ -1,9 +1,11 @@
 package schemas
 
 import (
+	"encoding/binary"
 	"math"
 	"slices"
 	"strconv"
+	"unsafe"
 )
 
 // decodeJSON reads one document of the codec json in one pass.
@@ -56,6 +58,11 @@ func (d *decoder) visit(n *node, i, depth int) int {
 		return d.twice(n.path)
 	}
 	d.marks[n.id] = d.round
+	if n.plain {
+		if end := d.plainFloat(&n.uses[0], i); end > 0 {
+			return end
+		}
+	}
 	end := badSyntax
 	for k := range n.uses {
 		if end = d.use(&n.uses[k], n, i, depth); end < 0 {
@@ -80,18 +87,81 @@ func (d *decoder) object(n *node, i, depth int) int {
 	}
 	i, done := d.enterBracket(i)
 	for !done {
-		text, from, to, value := d.name(i)
+		kid, value := d.member(n, i)
 		if value < 0 {
 			return value
 		}
-		if kid := n.find(text, from, to); kid != nil {
+		if kid != nil {
 			i = d.visit(kid, value, depth-1)
 		} else {
 			i = d.pass(value, depth-1)
 		}
+		if uint(i) < uint(len(d.b)) && d.b[i] == ',' { // next, for the usual case
+			i = space(d.b, i+1)
+			continue
+		}
 		i, done = d.next(i, '}')
 	}
 	return i
+}
+
+// member reads the field name at i: the kid it leads to, nil when nobody reads it,
+// and the index of its value. Plain names of up to 16 bytes take two words.
+func (d *decoder) member(n *node, i int) (kid *node, value int) {
+	b := d.b
+	if i+20 <= len(b) && b[i] == '"' {
+		key := fieldKey{first: load(b, i+1)}
+		odd := key.first
+		if stops := stringStops(key.first); stops != 0 {
+			name := below(stops >> 7)
+			key.size = ones(name)
+			key.first &= name
+			odd = key.first
+		} else {
+			word := load(b, i+9)
+			name := below(stringStops(word) >> 7)
+			key.size = 8 + ones(name)
+			key.last = load(b, i+1+key.size-8)
+			odd |= word & name
+		}
+		end := i + 1 + key.size
+		if b[end] == '"' && b[end+1] == ':' && odd&highBits == 0 {
+			return n.findKey(key), space(b, end+2)
+		}
+	}
+	text, from, to, value := d.name(i)
+	if value < 0 {
+		return nil, value
+	}
+	return n.find(text, from, to), value
+}
+
+// plainFloat is field for a short number that is one element of a float32 input;
+// 0 when field must look at it.
+func (d *decoder) plainFloat(u *use, i int) int {
+	if i+fastSpan > len(d.b) {
+		return 0
+	}
+	p := unsafe.Pointer(unsafe.SliceData(d.b))
+	j, sign := i, uint32(0)
+	if byteAt(p, j) == '-' {
+		sign = 1 << 31
+		j++
+	}
+	end, f := decimal(p, j)
+	if end == 0 || nearTie(f) {
+		return 0
+	}
+	if c := byteAt(p, end); c != ',' && c != '}' {
+		return 0
+	}
+	field := &d.c.inputs[u.input].fields[u.element]
+	binary.LittleEndian.PutUint32(d.req.Inputs[u.input].Data[4*u.element:], math.Float32bits(float32(f))|sign)
+	d.filled[field.mark] = d.round
+	if field.required {
+		d.got[u.input]++
+	}
+	return end
 }
 
 // array is object for pointers with an index in them.

@@ -53,8 +53,10 @@ type node struct {
 	id    int // index of its mark in the decoder
 	path  string
 	token string
+	key   fieldKey
 	uses  []use
 	kids  []*node
+	plain bool    // the value is one element of a float32 input and nothing else
 	table []*node // kids by hash, open addressing, at most half full
 	shift uint
 }
@@ -87,7 +89,7 @@ func (p *pointers) kid(n *node, token string) *node {
 			return k
 		}
 	}
-	k := &node{id: p.count, path: n.path + pointerTo(token), token: token}
+	k := &node{id: p.count, path: n.path + pointerTo(token), token: token, key: keyOf([]byte(token), 0, len(token))}
 	p.count++
 	n.kids = append(n.kids, k)
 	return k
@@ -100,7 +102,7 @@ func (n *node) freeze() {
 	n.table = make([]*node, 2<<size)
 	for _, k := range n.kids {
 		k.freeze()
-		slot := n.slot(hashKey([]byte(k.token), 0, len(k.token)))
+		slot := n.slot(k.key)
 		for n.table[slot] != nil {
 			slot = (slot + 1) & (len(n.table) - 1)
 		}
@@ -108,36 +110,48 @@ func (n *node) freeze() {
 	}
 }
 
-func (n *node) slot(hash uint64) int { return int(hash>>n.shift) & (len(n.table) - 1) }
+func (n *node) slot(k fieldKey) int { return int(k.hash()>>n.shift) & (len(n.table) - 1) }
 
 // find returns the kid called b[i:end], nil when no pointer leads there.
 func (n *node) find(b []byte, i, end int) *node {
-	slot := n.slot(hashKey(b, i, end))
-	for {
-		k := n.table[slot]
-		if k == nil || k.token == string(b[i:end]) {
+	key := keyOf(b, i, end)
+	for slot := n.slot(key); ; slot = (slot + 1) & (len(n.table) - 1) {
+		if k := n.table[slot]; k == nil || k.key == key && (key.size <= 16 || k.token == string(b[i:end])) {
 			return k
 		}
-		slot = (slot + 1) & (len(n.table) - 1)
 	}
 }
 
-// hashKey hashes b[i:end] by its length, first and last eight bytes: field names
-// that differ elsewhere only meet in one slot. The names are the
-// configuration's, so no message can make them collide.
-func hashKey(b []byte, i, end int) uint64 {
-	n := end - i
-	var first, last uint64
-	switch {
-	case n >= 8:
-		first, last = load(b, i), load(b, end-8)
-	case i+8 <= len(b):
-		first = load(b, i) & (1<<uint(8*n) - 1)
-	default:
-		var word [8]byte
-		copy(word[:], b[i:end])
-		first = binary.LittleEndian.Uint64(word[:])
+// findKey is find for names of up to 16 bytes.
+func (n *node) findKey(key fieldKey) *node {
+	for slot := n.slot(key); ; slot = (slot + 1) & (len(n.table) - 1) {
+		if k := n.table[slot]; k == nil || k.key == key {
+			return k
+		}
 	}
-	h := (first ^ uint64(n)) * 0x9E3779B97F4A7C15 // golden ratio
-	return (h ^ h>>29 ^ last) * 0xBF58476D1CE4E5B9
+}
+
+// fieldKey is a field's name by its length, first and last eight bytes: all of a
+// name of up to 16 bytes. Below eight bytes the first word is filled up with
+// zeros, the last is 0.
+type fieldKey struct {
+	first, last uint64
+	size        int
+}
+
+func keyOf(b []byte, i, end int) fieldKey {
+	n := end - i
+	if n >= 8 {
+		return fieldKey{load(b, i), load(b, end-8), n}
+	}
+	var word [8]byte
+	copy(word[:], b[i:end])
+	return fieldKey{first: binary.LittleEndian.Uint64(word[:]), size: n}
+}
+
+// hash mixes the words: names that differ elsewhere only meet in one slot. The
+// names are the configuration's, so no message can make them collide.
+func (k fieldKey) hash() uint64 {
+	h := (k.first ^ uint64(k.size)) * 0x9E3779B97F4A7C15 // golden ratio
+	return (h ^ h>>29 ^ k.last) * 0xBF58476D1CE4E5B9
 }

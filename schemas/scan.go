@@ -102,9 +102,14 @@ func hexDigit(c byte) int {
 
 // skipLiteral returns the index behind true, false or null at i.
 func skipLiteral(b []byte, i int) int {
-	for _, word := range [...]string{"true", "false", "null"} {
-		if len(b)-i >= len(word) && string(b[i:i+len(word)]) == word {
-			return i + len(word)
+	if len(b)-i >= 4 {
+		switch string(b[i : i+4]) {
+		case "true", "null":
+			return i + 4
+		case "fals":
+			if at(b, i+4) == 'e' {
+				return i + 5
+			}
 		}
 	}
 	return badSyntax
