@@ -59,12 +59,22 @@ lint: $(LINT) ## golangci-lint, the pinned version
 # make accept ARGS="-points 2,4 -records 50000"
 RESULTS ?= deploy/bench/results/main-job-$(shell date +%Y-%m-%d).md
 BENCH_VENV := $(CACHE)/venv/bench
-.PHONY: accept
-accept: build ## hold the promises on a real Kafka against Python, franz-go and kcat; first figures
+.PHONY: bench-venv
+bench-venv:
 	@[ -x $(BENCH_VENV)/bin/python ] || python3 -m venv $(BENCH_VENV)
 	@$(BENCH_VENV)/bin/pip install -q --disable-pip-version-check -r deploy/bench/requirements.txt
+
+.PHONY: accept
+accept: build bench-venv ## hold the promises on a real Kafka against Python, franz-go and kcat; first figures
 	go build -o bin/accept ./deploy/bench/accept
 	deploy/kafka/broker.sh with -- bash -c 'bin/accept -python $(BENCH_VENV)/bin/python -out $(RESULTS) -restart-broker "deploy/kafka/broker.sh restart $$KAFKA_DIR" $(ARGS)'
+
+# The whole takes some hours on two cores; in about ten minutes:
+# make bench ARGS="-points drain -payloads json,raw -rounds 3 -records 200000"
+.PHONY: bench
+bench: build bench-venv ## sluice beside its rivals: speed, CPU, memory, latency, limits; writes deploy/bench/results
+	go build -o bin/compare ./deploy/bench/compare
+	deploy/kafka/broker.sh with -- bin/compare -python $(BENCH_VENV)/bin/python $(ARGS)
 
 # On a machine with an NVIDIA GPU, CUDA 13 and cuDNN 9 (their libraries on LD_LIBRARY_PATH): the tests that skip elsewhere.
 .PHONY: test-gpu

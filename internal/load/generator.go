@@ -16,7 +16,11 @@ type Generator struct {
 	Schedule *Schedule
 	// Duration ends the schedule: what is due before it is sent, however late.
 	Duration time.Duration
-	Send     SendFunc
+	// Tick is the shortest sleep: instead of a wake-up per record, what is due
+	// meanwhile is sent late by at most that, which latency from the schedule
+	// contains. Default 0.
+	Tick time.Duration
+	Send SendFunc
 }
 
 // Run sends and blocks until everything is sent, Send fails, or ctx is done
@@ -36,7 +40,7 @@ func (g *Generator) Run(ctx context.Context, start time.Time) (sent int64, err e
 		// The clock is read again only where it may be too early: what is
 		// overdue goes out without a pause.
 		if now.Before(at) {
-			if now, err = waitUntil(ctx, timer, at); err != nil {
+			if now, err = waitUntil(ctx, timer, at, g.Tick); err != nil {
 				return sent, err
 			}
 		}
@@ -50,15 +54,16 @@ func (g *Generator) Run(ctx context.Context, start time.Time) (sent int64, err e
 	}
 }
 
-// waitUntil blocks until the instant at and returns the time then.
-func waitUntil(ctx context.Context, timer *time.Timer, at time.Time) (time.Time, error) {
+// waitUntil blocks until the instant at, for at least tick when it must, and
+// returns the time then.
+func waitUntil(ctx context.Context, timer *time.Timer, at time.Time, tick time.Duration) (time.Time, error) {
 	for {
 		now := time.Now()
 		wait := at.Sub(now)
 		if wait <= 0 {
 			return now, nil
 		}
-		timer.Reset(wait)
+		timer.Reset(max(wait, tick))
 		select {
 		case <-timer.C:
 		case <-ctx.Done():

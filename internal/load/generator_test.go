@@ -45,6 +45,28 @@ func TestABlockedSenderSkipsAndMovesNothing(t *testing.T) {
 	})
 }
 
+func TestATickSavesWakeUpsAndMovesNothing(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		start, wakeUps, last := time.Now(), 0, time.Time{}
+		g := Generator{Schedule: NewSchedule(Constant, 1000, 0), Duration: time.Second, Tick: 10 * time.Millisecond, Send: func(_ context.Context, n int64, at time.Time) error {
+			if due := start.Add(time.Duration(n) * time.Millisecond); at.Sub(due).Abs() > time.Microsecond || time.Since(at) > 10*time.Millisecond {
+				t.Errorf("record %d due at %v was sent %v late", n, at.Sub(start), time.Since(at))
+			}
+			if now := time.Now(); now != last {
+				wakeUps, last = wakeUps+1, now
+			}
+			return nil
+		}}
+		if n, err := g.Run(t.Context(), start); n != 1000 || err != nil {
+			t.Fatalf("%d sent, %v", n, err)
+		}
+		if wakeUps > 110 {
+			t.Errorf("%d wake-ups for 100 ticks", wakeUps)
+		}
+	})
+}
+
 func TestARunEndsWithItsContextOrItsSender(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

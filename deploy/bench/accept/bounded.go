@@ -12,6 +12,8 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/sluice-ml/sluice/deploy/bench/lab"
 )
 
 const (
@@ -24,101 +26,101 @@ const (
 
 // bounded is point 6: a model of some milliseconds a row, two million records
 // waiting, a memory cgroup, and a broker that is restarted hard meanwhile.
-func bounded(ctx context.Context, l *lab) ([]fact, error) {
-	in, out, dlq, err := l.topics(ctx, "p6", "")
+func bounded(ctx context.Context, l *campaign) ([]fact, error) {
+	in, out, dlq, err := l.Topics(ctx, "p6", "")
 	if err != nil {
 		return nil, err
 	}
 	began := time.Now()
 	x := strings.TrimSuffix(strings.Repeat("0.5,", 256), ",")
-	if err := l.load(ctx, in, waiting, func(i int) []byte {
+	if err := l.Load(ctx, in, waiting, func(i int) []byte {
 		return fmt.Appendf(nil, `{"id":"r%d","n":100,"x":[%s]}`, i, x)
 	}); err != nil {
 		return nil, err
 	}
 	loaded := float64(waiting) / time.Since(began).Seconds()
-	cgroup, err := memoryCgroup(l.id, statedLimit*12/10)
+	cgroup, err := memoryCgroup(l.ID, statedLimit*12/10)
 	if err != nil {
 		return nil, err
 	}
 	defer os.Remove(cgroup.path) //nolint:errcheck // an empty cgroup left behind holds nothing
-	s := setup{
-		name: "p6", input: in, output: out, dlq: dlq, group: l.id + ".p6",
-		model: l.model("slow_loop.onnx"), modelName: "slow",
+	s := lab.Setup{
+		Name: "p6", Input: in, Output: out, DLQ: dlq, Group: l.ID + ".p6",
+		Model: l.Model("slow_loop.onnx"), ModelName: "slow",
 	}
-	v, err := l.start(ctx, s, cgroup.path)
+	v, err := l.Start(ctx, s, cgroup.path)
 	if err != nil {
 		return nil, err
 	}
-	defer v.kill()
+	defer v.Kill()
 	if err := l.moving(ctx, out, v); err != nil {
 		return nil, err
 	}
 	before, ran := time.Now(), time.Duration(0)
-	if err := pause(ctx, 30*time.Second); err != nil {
+	if err := lab.Pause(ctx, 30*time.Second); err != nil {
 		return nil, err
 	}
 	facts, err := l.restartBroker(ctx, out)
 	if err != nil {
 		return facts, err
 	}
-	if err := pause(ctx, 20*time.Second); err != nil {
+	if err := lab.Pause(ctx, 20*time.Second); err != nil {
 		return facts, err
 	}
 	ran = time.Since(before)
-	made, err := l.end(ctx, out)
+	made, err := l.End(ctx, out)
 	if err != nil {
 		return facts, err
 	}
 	rate := float64(made) / ran.Seconds()
 	facts = append(facts, fact{"input waiting, load rate over model rate", fmt.Sprintf("%d records, %.0f/s over %.0f/s = %.0fx", waiting, loaded, rate, loaded/rate), loaded/rate >= 100})
-	peak := v.peak()
+	peak := v.Peak()
 	facts = append(facts, fact{"peak resident memory", fmt.Sprintf("%d MiB, stated limit %d MiB, cgroup %d MiB", peak>>20, statedLimit>>20, cgroup.limit>>20), peak > 0 && peak <= statedLimit})
 	facts = append(facts, cgroup.fact())
-	facts = append(facts, stopAll([]*service{v})...)
+	facts = append(facts, stopAll([]*lab.Process{v})...)
 	more, err := l.prefix(ctx, s)
-	l.drop(ctx, in, out, dlq)
+	l.Drop(ctx, in, out, dlq)
 	return append(facts, more...), err
 }
 
 // restartBroker kills the broker, starts it again and waits until outputs move.
-func (l *lab) restartBroker(ctx context.Context, out string) ([]fact, error) {
+func (l *campaign) restartBroker(ctx context.Context, out string) ([]fact, error) {
 	if l.restart == "" {
 		return nil, errors.New("-restart-broker is not set")
 	}
-	before, err := l.end(ctx, out)
+	before, err := l.End(ctx, out)
 	if err != nil {
 		return nil, err
 	}
 	began := time.Now()
-	if _, err := command(ctx, "sh", "-c", l.restart); err != nil {
+	if _, err := lab.Command(ctx, "sh", "-c", l.restart); err != nil {
 		return nil, err
 	}
 	back := time.Since(began)
 	limit, cancel := context.WithTimeout(ctx, 2*time.Minute)
 	defer cancel()
 	for {
-		now, err := l.end(limit, out)
+		now, err := l.End(limit, out)
 		if err == nil && now > before+100 {
 			return []fact{{"broker killed and started again", fmt.Sprintf("port back after %s, outputs again after %s, the same process of ours", back.Round(time.Millisecond), time.Since(began).Round(time.Millisecond)), true}}, nil
 		}
-		if err := pause(limit, 100*time.Millisecond); err != nil {
+		if err := lab.Pause(limit, 100*time.Millisecond); err != nil {
 			return nil, fmt.Errorf("no outputs after the broker came back: %w", err)
 		}
 	}
 }
 
 // prefix checks that every record below the committed offsets has an outcome.
-func (l *lab) prefix(ctx context.Context, s setup) ([]fact, error) {
+func (l *campaign) prefix(ctx context.Context, s lab.Setup) ([]fact, error) {
 	committed := map[int32]int64{}
-	offsets, err := l.admin.FetchOffsets(ctx, s.group)
+	offsets, err := l.Admin.FetchOffsets(ctx, s.Group)
 	if err != nil {
 		return nil, err
 	}
 	total := 0
 	offsets.Each(func(o kadm.OffsetResponse) { committed[o.Partition] = o.At; total += int(o.At) })
 	seen, records := map[string]bool{}, 0
-	if err := l.readAll(ctx, s.output, func(r *kgo.Record) error {
+	if err := l.ReadAll(ctx, s.Output, func(r *kgo.Record) error {
 		records++
 		for _, h := range r.Headers {
 			if h.Key == "x-source" {
@@ -132,7 +134,7 @@ func (l *lab) prefix(ctx context.Context, s setup) ([]fact, error) {
 	lost := 0
 	for p, end := range committed {
 		for o := range end {
-			if !seen[fmt.Sprintf("%s/%d/%d", s.input, p, o)] {
+			if !seen[fmt.Sprintf("%s/%d/%d", s.Input, p, o)] {
 				lost++
 			}
 		}

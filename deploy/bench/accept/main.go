@@ -17,13 +17,15 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/sluice-ml/sluice/deploy/bench/lab"
 )
 
 // point is one "done when" of the main job.
 type point struct {
 	number int
 	title  string
-	run    func(context.Context, *lab) ([]fact, error)
+	run    func(context.Context, *campaign) ([]fact, error)
 }
 
 // fact is one thing seen: a name, a value, and whether it is what was promised.
@@ -46,11 +48,11 @@ var points = []point{
 
 func main() {
 	which := flag.String("points", "1,2,3,4,5,6,8,7", "the points to show")
-	l := &lab{}
+	l := &campaign{Lab: &lab.Lab{}}
 	flag.IntVar(&l.records, "records", 200_000, "records of 784 floats (points 1 to 4 and 7)")
-	flag.StringVar(&l.bin, "bin", "bin/sluice", "the service binary")
-	flag.StringVar(&l.zoo, "zoo", "pipeline/onnx/testdata/zoo", "folder of the model zoo")
-	flag.StringVar(&l.python, "python", "python3", "a Python with numpy, onnxruntime, confluent-kafka, pysimdjson")
+	flag.StringVar(&l.Bin, "bin", "bin/sluice", "the service binary")
+	flag.StringVar(&l.Zoo, "zoo", "pipeline/onnx/testdata/zoo", "folder of the model zoo")
+	flag.StringVar(&l.Python, "python", "python3", "a Python with numpy, onnxruntime, confluent-kafka, pysimdjson")
 	flag.StringVar(&l.out, "out", "", "results file to append to (default: stdout only)")
 	flag.StringVar(&l.restart, "restart-broker", "", "shell command that restarts the broker hard (point 6)")
 	flag.Uint64Var(&l.seed, "seed", 1, "seed of the fault times")
@@ -65,7 +67,7 @@ func main() {
 	}
 }
 
-func run(ctx context.Context, l *lab, which string) error {
+func run(ctx context.Context, l *campaign, which string) error {
 	wanted, err := numbers(which)
 	if err != nil {
 		return err
@@ -73,7 +75,7 @@ func run(ctx context.Context, l *lab, which string) error {
 	if err := l.open(); err != nil {
 		return err
 	}
-	defer l.close()
+	defer l.Close()
 	if err := l.heading(ctx); err != nil {
 		return err
 	}
@@ -114,7 +116,7 @@ func numbers(list string) ([]int, error) {
 
 // report prints a point's facts and appends them to the results file; it tells
 // whether all held.
-func (l *lab) report(p point, facts []fact, took time.Duration) bool {
+func (l *campaign) report(p point, facts []fact, took time.Duration) bool {
 	held := true
 	var b strings.Builder
 	fmt.Fprintf(&b, "\n## %d. %s\n\n", p.number, p.title)

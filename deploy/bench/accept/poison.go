@@ -7,6 +7,8 @@ import (
 	"strings"
 
 	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/sluice-ml/sluice/deploy/bench/lab"
 )
 
 // poison gives the value of record i of point 3: one in 50 is bad, in turn of
@@ -31,21 +33,18 @@ func poison(i int, values []float32) (value []byte, kind int) {
 }
 
 // poisoned is point 3.
-func poisoned(ctx context.Context, l *lab) ([]fact, error) {
-	if err := l.reference(ctx); err != nil {
-		return nil, err
-	}
-	in, out, dlq, err := l.topics(ctx, "p3", "")
+func poisoned(ctx context.Context, l *campaign) ([]fact, error) {
+	in, out, dlq, err := l.Topics(ctx, "p3", "")
 	if err != nil {
 		return nil, err
 	}
 	values := make([]float32, width)
 	bad, mendable := map[string][]byte{}, 0
-	if err := l.load(ctx, in, l.records, func(i int) []byte {
+	if err := l.Load(ctx, in, l.records, func(i int) []byte {
 		row(i, values)
 		v, kind := poison(i, values)
 		if kind >= 0 {
-			bad[string(key(i))] = v
+			bad[string(lab.Key(i))] = v
 		}
 		if kind == 0 {
 			mendable++
@@ -56,32 +55,32 @@ func poisoned(ctx context.Context, l *lab) ([]fact, error) {
 	}
 	s := l.mlp("p3", in, out, dlq)
 	both, err := l.pair(ctx, s, false)
-	defer killAll(both)
+	defer lab.KillAll(both)
 	if err != nil {
 		return nil, err
 	}
-	if err := l.caughtUp(ctx, s.group, in); err != nil {
+	if err := l.CaughtUp(ctx, s.Group, in); err != nil {
 		return nil, err
 	}
 	facts := stopAll(both)
 	facts = append(facts, l.deadLetters(ctx, dlq, bad)...)
-	t, err := l.tallyOutputs(ctx, out, l.records, false)
+	t, err := l.tally(ctx, out)
 	if err != nil {
 		return facts, err
 	}
 	facts = append(facts, fact{
-		"predicted before the mend", fmt.Sprintf("%d, twice %d, unlike the reference %d", t.records, t.extra, t.wrong),
-		t.records == l.records-len(bad) && t.extra == 0 && t.wrong == 0,
+		"predicted before the mend", fmt.Sprintf("%d, twice %d, unlike the reference %d", t.Records, t.Extra, t.Wrong),
+		t.Records == l.records-len(bad) && t.Extra == 0 && t.Wrong == 0,
 	})
 	more, err := l.mend(ctx, s, mendable, len(bad))
-	l.drop(ctx, in, out, dlq)
+	l.Drop(ctx, in, out, dlq)
 	return append(facts, more...), err
 }
 
 // deadLetters compares a dead-letter topic with the records that belong there.
-func (l *lab) deadLetters(ctx context.Context, dlq string, bad map[string][]byte) []fact {
+func (l *campaign) deadLetters(ctx context.Context, dlq string, bad map[string][]byte) []fact {
 	missing, strange, classes := len(bad), 0, map[string]int{}
-	err := l.readAll(ctx, dlq, func(r *kgo.Record) error {
+	err := l.ReadAll(ctx, dlq, func(r *kgo.Record) error {
 		if want, ok := bad[string(r.Key)]; !ok || !bytes.Equal(want, r.Value) {
 			strange++
 			return nil
@@ -101,36 +100,36 @@ func (l *lab) deadLetters(ctx context.Context, dlq string, bad map[string][]byte
 }
 
 // mend replays the class that another mapping cures and counts again.
-func (l *lab) mend(ctx context.Context, s setup, mendable, bad int) ([]fact, error) {
-	before, err := l.end(ctx, s.input)
+func (l *campaign) mend(ctx context.Context, s lab.Setup, mendable, bad int) ([]fact, error) {
+	before, err := l.End(ctx, s.Input)
 	if err != nil {
 		return nil, err
 	}
-	text, err := command(ctx, l.bin, "dlq", "replay", "-b", l.brokers[0], "-t", s.dlq, "--class", "wrong_name")
+	text, err := lab.Command(ctx, l.Bin, "dlq", "replay", "-b", l.Brokers[0], "-t", s.DLQ, "--class", "wrong_name")
 	if err != nil {
 		return nil, err
 	}
-	after, err := l.end(ctx, s.input)
+	after, err := l.End(ctx, s.Input)
 	if err != nil {
 		return nil, err
 	}
 	facts := []fact{{"sluice dlq replay --class wrong_name", fmt.Sprintf("%d of %d dead letters went back: %s", after-before, bad, strings.TrimSpace(text)), after-before == int64(mendable)}}
-	s.name, s.extra = "p3-mended", []string{"model.inputs.h0=/pixels"}
-	v, err := l.start(ctx, s, "")
+	s.Name, s.Sets = "p3-mended", []string{"model.inputs.h0=/pixels"}
+	v, err := l.Start(ctx, s, "")
 	if err != nil {
 		return facts, err
 	}
-	defer v.kill()
-	if err := l.caughtUp(ctx, s.group, s.input); err != nil {
+	defer v.Kill()
+	if err := l.CaughtUp(ctx, s.Group, s.Input); err != nil {
 		return facts, err
 	}
-	facts = append(facts, stopAll([]*service{v})...)
-	t, err := l.tallyOutputs(ctx, s.output, l.records, false)
+	facts = append(facts, stopAll([]*lab.Process{v})...)
+	t, err := l.tally(ctx, s.Output)
 	if err != nil {
 		return facts, err
 	}
 	return append(facts, fact{
-		"predicted after the mend", fmt.Sprintf("%d, twice %d, unlike the reference %d", t.records, t.extra, t.wrong),
-		t.records == l.records-bad+mendable && t.extra == 0 && t.wrong == 0,
+		"predicted after the mend", fmt.Sprintf("%d, twice %d, unlike the reference %d", t.Records, t.Extra, t.Wrong),
+		t.Records == l.records-bad+mendable && t.Extra == 0 && t.Wrong == 0,
 	}), nil
 }

@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/sluice-ml/sluice/deploy/bench/lab"
 )
 
 // maxInFlight is the configuration's default; the duplicate bound of a kill is
@@ -13,160 +15,151 @@ import (
 const maxInFlight = 16384
 
 // mlp is the usual set-up of points 1 to 4.
-func (l *lab) mlp(name, in, out, dlq string) setup {
-	return setup{
-		name: name, input: in, output: out, dlq: dlq, group: l.id + "." + name,
-		model: l.model("mlp_784_32x4_10.onnx"), modelName: "mlp",
+func (l *campaign) mlp(name, in, out, dlq string) lab.Setup {
+	return lab.Setup{
+		Name: name, Input: in, Output: out, DLQ: dlq, Group: l.ID + "." + name,
+		Model: l.Model("mlp_784_32x4_10.onnx"), ModelName: "mlp",
 	}
 }
 
 // onInputs is the usual set-up on the JSON records, with new outputs.
-func (l *lab) onInputs(ctx context.Context, name string) (setup, error) {
+func (l *campaign) onInputs(ctx context.Context, name string) (lab.Setup, error) {
 	in, err := l.inputs(ctx)
 	if err != nil {
-		return setup{}, err
+		return lab.Setup{}, err
 	}
-	_, out, dlq, err := l.topics(ctx, name, in)
+	_, out, dlq, err := l.Topics(ctx, name, in)
 	return l.mlp(name, in, out, dlq), err
 }
 
 // pair starts two processes of one group.
-func (l *lab) pair(ctx context.Context, s setup, static bool) ([]*service, error) {
-	var both []*service
+func (l *campaign) pair(ctx context.Context, s lab.Setup, static bool) ([]*lab.Process, error) {
+	var both []*lab.Process
 	for _, n := range []string{"a", "b"} {
 		one := s
-		one.name = s.name + "-" + n
+		one.Name = s.Name + "-" + n
 		if static {
-			one.instance = n
+			one.Instance = n
 		}
-		v, err := l.start(ctx, one, "")
+		v, err := l.Start(ctx, one, "")
 		if err != nil {
 			return both, err
 		}
 		both = append(both, v)
 	}
 	for _, v := range both {
-		if err := v.ready(ctx); err != nil {
+		if err := v.Ready(ctx); err != nil {
 			return both, err
 		}
 	}
 	return both, nil
 }
 
-func stopAll(services []*service) (facts []fact) {
+func stopAll(services []*lab.Process) (facts []fact) {
 	for _, v := range services {
-		code, took, err := v.stop()
-		facts = append(facts, fact{"SIGTERM of " + v.name, fmt.Sprintf("exit %d after %s, predicted %v", code, took.Round(time.Millisecond), v.messages["stopped"]["predicted"]), err == nil && code == 0})
+		code, took, err := v.Stop()
+		facts = append(facts, fact{"SIGTERM of " + v.Name, fmt.Sprintf("exit %d after %s, predicted %v", code, took.Round(time.Millisecond), v.Logged("stopped", "predicted")), err == nil && code == 0})
 	}
 	return facts
 }
 
 // allPredicted is point 1.
-func allPredicted(ctx context.Context, l *lab) ([]fact, error) {
+func allPredicted(ctx context.Context, l *campaign) ([]fact, error) {
 	s, both, err := l.waitingPair(ctx, "p1", false)
-	defer func() { killAll(both) }()
+	defer func() { lab.KillAll(both) }()
 	if err != nil {
 		return nil, err
 	}
-	if err := l.loadJSON(ctx, s.input); err != nil {
+	if err := l.loadJSON(ctx, s.Input); err != nil {
 		return nil, err
 	}
-	if err := l.caughtUp(ctx, s.group, s.input); err != nil {
+	if err := l.CaughtUp(ctx, s.Group, s.Input); err != nil {
 		return nil, err
 	}
-	lag, err := l.lag(ctx, s.group, s.input)
+	lag, err := l.Lag(ctx, s.Group, s.Input)
 	if err != nil {
 		return nil, err
 	}
 	facts := append(stopAll(both), fact{"lag after the run", fmt.Sprint(lag), lag == 0})
-	defer l.drop(ctx, s.input)
-	return l.outputs(ctx, facts, s.output, s.dlq, 0, 0)
+	defer l.Drop(ctx, s.Input)
+	return l.outputs(ctx, facts, s.Output, s.DLQ, 0, 0)
 }
 
 // waitingPair is two processes of one group that share an empty input topic.
-func (l *lab) waitingPair(ctx context.Context, name string, static bool) (setup, []*service, error) {
-	if err := l.reference(ctx); err != nil {
-		return setup{}, nil, err
-	}
-	in, out, dlq, err := l.topics(ctx, name, "")
+func (l *campaign) waitingPair(ctx context.Context, name string, static bool) (lab.Setup, []*lab.Process, error) {
+	in, out, dlq, err := l.Topics(ctx, name, "")
 	if err != nil {
-		return setup{}, nil, err
+		return lab.Setup{}, nil, err
 	}
 	s := l.mlp(name, in, out, dlq)
 	both, err := l.pair(ctx, s, static)
 	return s, both, err
 }
 
-func killAll(services []*service) {
-	for _, v := range services {
-		v.kill()
-	}
-}
-
 // outputs checks an output topic and the count of its dead letters.
-func (l *lab) outputs(ctx context.Context, facts []fact, out, dlq string, duplicates, dead int) ([]fact, error) {
-	t, err := l.tallyOutputs(ctx, out, l.records, false)
+func (l *campaign) outputs(ctx context.Context, facts []fact, out, dlq string, duplicates, dead int) ([]fact, error) {
+	t, err := l.tally(ctx, out)
 	if err != nil {
 		return facts, err
 	}
-	facts = append(facts, t.facts(duplicates)...)
-	n, err := l.end(ctx, dlq)
+	facts = append(facts, tallyFacts(t, l.records, duplicates)...)
+	n, err := l.End(ctx, dlq)
 	if err != nil {
 		return facts, err
 	}
 	facts = append(facts, fact{"dead letters", fmt.Sprint(n), n == int64(dead)})
 	k, err := l.kcatCount(ctx, out)
-	facts = append(facts, fact{"outputs counted by kcat", fmt.Sprint(k), err == nil && (k == t.records || k < 0)})
-	l.drop(ctx, out, dlq)
+	facts = append(facts, fact{"outputs counted by kcat", fmt.Sprint(k), err == nil && (k == t.Records || k < 0)})
+	l.Drop(ctx, out, dlq)
 	return facts, err
 }
 
 // killed is point 2.
-func killed(ctx context.Context, l *lab) ([]fact, error) {
+func killed(ctx context.Context, l *campaign) ([]fact, error) {
 	s, both, err := l.waitingPair(ctx, "p2", true)
-	defer func() { killAll(both) }()
+	defer func() { lab.KillAll(both) }()
 	if err != nil {
 		return nil, err
 	}
 	loaded := make(chan error, 1)
-	go func() { loaded <- l.loadJSON(ctx, s.input) }() // ends with the last record or ctx
-	if err := l.moving(ctx, s.output, both[0]); err != nil {
+	go func() { loaded <- l.loadJSON(ctx, s.Input) }() // ends with the last record or ctx
+	if err := l.moving(ctx, s.Output, both[0]); err != nil {
 		return nil, err
 	}
 	const kills = 5
 	underLoad := 0
 	for range kills {
-		if err := pause(ctx, time.Duration(50+l.random.IntN(400))*time.Millisecond); err != nil {
+		if err := lab.Pause(ctx, time.Duration(50+l.random.IntN(400))*time.Millisecond); err != nil {
 			return nil, err
 		}
-		both[0].kill()
+		both[0].Kill()
 		if len(loaded) == 0 {
 			underLoad++
 		}
 		one := s
-		one.name, one.instance = s.name+"-a", "a"
-		v, err := l.start(ctx, one, "")
+		one.Name, one.Instance = s.Name+"-a", "a"
+		v, err := l.Start(ctx, one, "")
 		if err != nil {
 			return nil, err
 		}
 		both[0] = v
-		if err := v.ready(ctx); err != nil {
+		if err := v.Ready(ctx); err != nil {
 			return nil, err
 		}
 	}
 	if err := <-loaded; err != nil {
 		return nil, err
 	}
-	if err := l.caughtUp(ctx, s.group, s.input); err != nil {
+	if err := l.CaughtUp(ctx, s.Group, s.Input); err != nil {
 		return nil, err
 	}
 	facts := append(stopAll(both), fact{"kill -9 of one process", fmt.Sprintf("%d times, %d of them while records came in", kills, underLoad), underLoad == kills})
-	defer l.drop(ctx, s.input)
-	return l.outputs(ctx, facts, s.output, s.dlq, kills*2*maxInFlight, 0)
+	defer l.Drop(ctx, s.Input)
+	return l.outputs(ctx, facts, s.Output, s.DLQ, kills*2*maxInFlight, 0)
 }
 
 // terminated is point 4.
-func terminated(ctx context.Context, l *lab) ([]fact, error) {
+func terminated(ctx context.Context, l *campaign) ([]fact, error) {
 	s, err := l.onInputs(ctx, "p4")
 	if err != nil {
 		return nil, err
@@ -176,26 +169,26 @@ func terminated(ctx context.Context, l *lab) ([]fact, error) {
 	var slowest time.Duration
 	clean, loaded := 0, 0
 	for i := range stops + 1 {
-		v, err := l.start(ctx, s, "")
+		v, err := l.Start(ctx, s, "")
 		if err != nil {
 			return facts, err
 		}
-		defer v.kill()
+		defer v.Kill()
 		if i == stops {
-			if err := v.ready(ctx); err != nil {
+			if err := v.Ready(ctx); err != nil {
 				return facts, err
 			}
-			err := l.caughtUp(ctx, s.group, s.input)
-			facts = append(facts, stopAll([]*service{v})...)
+			err := l.CaughtUp(ctx, s.Group, s.Input)
+			facts = append(facts, stopAll([]*lab.Process{v})...)
 			if err != nil {
 				return facts, err
 			}
 			break
 		}
-		if err := l.moving(ctx, s.output, v); err != nil {
+		if err := l.moving(ctx, s.Output, v); err != nil {
 			return facts, err
 		}
-		code, took, err := v.stop()
+		code, took, err := v.Stop()
 		if err != nil {
 			return facts, err
 		}
@@ -203,7 +196,7 @@ func terminated(ctx context.Context, l *lab) ([]fact, error) {
 			clean++
 		}
 		slowest = max(slowest, took)
-		lag, err := l.lag(ctx, s.group, s.input)
+		lag, err := l.Lag(ctx, s.Group, s.Input)
 		if err != nil {
 			return facts, err
 		}
@@ -215,29 +208,29 @@ func terminated(ctx context.Context, l *lab) ([]fact, error) {
 		"SIGTERM under load", fmt.Sprintf("%d times, exit 0 %d times, %d with records waiting, slowest %s", stops, clean, loaded, slowest.Round(time.Millisecond)),
 		clean == stops && loaded == stops,
 	})
-	return l.outputs(ctx, facts, s.output, s.dlq, 0, 0)
+	return l.outputs(ctx, facts, s.Output, s.DLQ, 0, 0)
 }
 
 // moving waits until new outputs appear.
-func (l *lab) moving(ctx context.Context, out string, v *service) error {
-	before, err := l.end(ctx, out)
+func (l *campaign) moving(ctx context.Context, out string, v *lab.Process) error {
+	before, err := l.End(ctx, out)
 	if err != nil {
 		return err
 	}
-	if err := v.ready(ctx); err != nil {
+	if err := v.Ready(ctx); err != nil {
 		return err
 	}
 	limit, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
 	for {
-		now, err := l.end(limit, out)
+		now, err := l.End(limit, out)
 		if err != nil {
 			return err
 		}
 		if now > before {
-			return pause(ctx, time.Duration(l.random.IntN(150))*time.Millisecond)
+			return lab.Pause(ctx, time.Duration(l.random.IntN(150))*time.Millisecond)
 		}
-		if err := pause(limit, 20*time.Millisecond); err != nil {
+		if err := lab.Pause(limit, 20*time.Millisecond); err != nil {
 			return err
 		}
 	}
@@ -245,50 +238,50 @@ func (l *lab) moving(ctx context.Context, out string, v *service) error {
 
 // guiltyRows is point 5: ids of a Gather over a small table, one in 256 out of
 // range, which fails the whole run.
-func guiltyRows(ctx context.Context, l *lab) ([]fact, error) {
-	in, out, dlq, err := l.topics(ctx, "p5", "")
+func guiltyRows(ctx context.Context, l *campaign) ([]fact, error) {
+	in, out, dlq, err := l.Topics(ctx, "p5", "")
 	if err != nil {
 		return nil, err
 	}
 	const n = 50_000
 	bad := map[string][]byte{}
-	if err := l.load(ctx, in, n, func(i int) []byte {
+	if err := l.Load(ctx, in, n, func(i int) []byte {
 		id := i % 4
 		if i%256 == 99 {
 			id = 1_000_000
 		}
 		v := fmt.Appendf(nil, `{"id":"r%d","id_in":%d}`, i, id)
 		if id > 3 {
-			bad[string(key(i))] = v
+			bad[string(lab.Key(i))] = v
 		}
 		return v
 	}); err != nil {
 		return nil, err
 	}
-	s := setup{
-		name: "p5", input: in, output: out, dlq: dlq, group: l.id + ".p5", model: l.model("gather_fails.onnx"), modelName: "gather",
-		extra: []string{"model.inputs.id=/id_in"},
+	s := lab.Setup{
+		Name: "p5", Input: in, Output: out, DLQ: dlq, Group: l.ID + ".p5", Model: l.Model("gather_fails.onnx"), ModelName: "gather",
+		Sets: []string{"model.inputs.id=/id_in"},
 	}
-	v, err := l.start(ctx, s, "")
+	v, err := l.Start(ctx, s, "")
 	if err != nil {
 		return nil, err
 	}
-	defer v.kill()
-	if err := l.caughtUp(ctx, s.group, in); err != nil {
+	defer v.Kill()
+	if err := l.CaughtUp(ctx, s.Group, in); err != nil {
 		return nil, err
 	}
-	facts := append(stopAll([]*service{v}), l.deadLetters(ctx, dlq, bad)...)
+	facts := append(stopAll([]*lab.Process{v}), l.deadLetters(ctx, dlq, bad)...)
 	seen := map[string]int{}
-	if err := l.readAll(ctx, out, func(r *kgo.Record) error { seen[string(r.Key)]++; return nil }); err != nil {
+	if err := l.ReadAll(ctx, out, func(r *kgo.Record) error { seen[string(r.Key)]++; return nil }); err != nil {
 		return facts, err
 	}
 	wrong := 0
 	for i := range n {
-		_, guilty := bad[string(key(i))]
-		if want := map[bool]int{false: 1, true: 0}[guilty]; seen[string(key(i))] != want {
+		_, guilty := bad[string(lab.Key(i))]
+		if want := map[bool]int{false: 1, true: 0}[guilty]; seen[string(lab.Key(i))] != want {
 			wrong++
 		}
 	}
-	l.drop(ctx, in, out, dlq)
+	l.Drop(ctx, in, out, dlq)
 	return append(facts, fact{"innocent rows predicted once, guilty rows not at all", fmt.Sprintf("%d of %d otherwise", wrong, n), wrong == 0}), nil
 }

@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/sluice-ml/sluice/deploy/bench/lab"
 )
 
 // zooRecords is how many records each model of the zoo gets: enough to be
@@ -29,7 +31,7 @@ type zooCase struct {
 }
 
 // everyModel is point 8: each model of the zoo as a service of its own.
-func everyModel(ctx context.Context, l *lab) ([]fact, error) {
+func everyModel(ctx context.Context, l *campaign) ([]fact, error) {
 	cases, order, err := l.zooCases(ctx)
 	if err != nil {
 		return nil, err
@@ -45,8 +47,8 @@ func everyModel(ctx context.Context, l *lab) ([]fact, error) {
 	return facts, nil
 }
 
-func (l *lab) zooCases(ctx context.Context) (map[string][]zooCase, []string, error) {
-	text, err := command(ctx, l.python, filepath.Join("deploy", "bench", "accept", "zoo_reference.py"), l.zoo, fmt.Sprint(zooRecords))
+func (l *campaign) zooCases(ctx context.Context) (map[string][]zooCase, []string, error) {
+	text, err := lab.Command(ctx, l.Python, filepath.Join("deploy", "bench", "accept", "zoo_reference.py"), l.Zoo, fmt.Sprint(zooRecords))
 	if err != nil {
 		return nil, nil, err
 	}
@@ -66,36 +68,36 @@ func (l *lab) zooCases(ctx context.Context) (map[string][]zooCase, []string, err
 	return cases, order, scanner.Err()
 }
 
-func (l *lab) oneModel(ctx context.Context, file string, cases []zooCase) (fact, error) {
+func (l *campaign) oneModel(ctx context.Context, file string, cases []zooCase) (fact, error) {
 	name := strings.TrimSuffix(file, ".onnx")
 	if cases[0].Refused {
 		return l.refused(ctx, file, name)
 	}
-	in, out, dlq, err := l.topics(ctx, "zoo."+name, "")
+	in, out, dlq, err := l.Topics(ctx, "zoo."+name, "")
 	if err != nil {
 		return fact{}, err
 	}
-	defer l.drop(ctx, in, out, dlq)
-	if err := l.load(ctx, in, len(cases), func(i int) []byte { return cases[i].Record }); err != nil {
+	defer l.Drop(ctx, in, out, dlq)
+	if err := l.Load(ctx, in, len(cases), func(i int) []byte { return cases[i].Record }); err != nil {
 		return fact{}, err
 	}
-	s := setup{name: "zoo-" + name, input: in, output: out, dlq: dlq, group: l.id + ".zoo." + name, model: l.model(file), modelName: name}
-	v, err := l.start(ctx, s, "")
+	s := lab.Setup{Name: "zoo-" + name, Input: in, Output: out, DLQ: dlq, Group: l.ID + ".zoo." + name, Model: l.Model(file), ModelName: name}
+	v, err := l.Start(ctx, s, "")
 	if err != nil {
 		return fact{}, err
 	}
-	defer v.kill()
+	defer v.Kill()
 	limit, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
-	if err := l.caughtUp(limit, s.group, in); err != nil {
+	if err := l.CaughtUp(limit, s.Group, in); err != nil {
 		return fact{}, err
 	}
-	if code, _, err := v.stop(); err != nil || code != 0 {
+	if code, _, err := v.Stop(); err != nil || code != 0 {
 		return fact{}, fmt.Errorf("exit %d: %w", code, err)
 	}
 	right, seen, first := 0, map[int]int{}, ""
-	if err := l.readAll(ctx, out, func(r *kgo.Record) error {
-		i := index(string(r.Key))
+	if err := l.ReadAll(ctx, out, func(r *kgo.Record) error {
+		i := lab.Index(string(r.Key))
 		seen[i]++
 		if i < 0 || i >= len(cases) {
 			return fmt.Errorf("key %q is none of ours", r.Key)
@@ -113,21 +115,21 @@ func (l *lab) oneModel(ctx context.Context, file string, cases []zooCase) (fact,
 }
 
 // refused runs a model that must not be served.
-func (l *lab) refused(ctx context.Context, file, name string) (fact, error) {
-	in, out, dlq, err := l.topics(ctx, "zoo."+name, "")
+func (l *campaign) refused(ctx context.Context, file, name string) (fact, error) {
+	in, out, dlq, err := l.Topics(ctx, "zoo."+name, "")
 	if err != nil {
 		return fact{}, err
 	}
-	defer l.drop(ctx, in, out, dlq)
-	v, err := l.start(ctx, setup{name: "zoo-" + name, input: in, output: out, dlq: dlq, group: l.id + ".zoo." + name, model: l.model(file), modelName: name}, "")
+	defer l.Drop(ctx, in, out, dlq)
+	v, err := l.Start(ctx, lab.Setup{Name: "zoo-" + name, Input: in, Output: out, DLQ: dlq, Group: l.ID + ".zoo." + name, Model: l.Model(file), ModelName: name}, "")
 	if err != nil {
 		return fact{}, err
 	}
-	defer v.kill()
-	<-v.waited
-	log, err := os.ReadFile(filepath.Join(l.dir, "zoo-"+name+".log"))
+	defer v.Kill()
+	<-v.Waited
+	log, err := os.ReadFile(filepath.Join(l.Dir, "zoo-"+name+".log"))
 	said := bytes.Contains(log, []byte("rows_dropped"))
-	return fact{file, fmt.Sprintf("refused: exit %d, the reason is in the log: %v", v.cmd.ProcessState.ExitCode(), said), said && v.cmd.ProcessState.ExitCode() != 0}, err
+	return fact{file, fmt.Sprintf("refused: exit %d, the reason is in the log: %v", v.ExitCode(), said), said && v.ExitCode() != 0}, err
 }
 
 // unlike says how a result differs from what the record gives alone, "" when it

@@ -1,0 +1,170 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/sluice-ml/sluice/deploy/bench/lab"
+)
+
+// step is a leg to be done. Guess is how long it takes as long as nothing like
+// it was measured.
+type step struct {
+	key   key
+	guess time.Duration
+	do    func(context.Context, *leg) error
+}
+
+// planners give a point's steps, in the order in which they are done.
+var planners = map[string]func(*bench) []step{}
+
+func init() {
+	planners["drain"] = planDrain
+	planners["memory"] = planMemory
+	planners["limits"] = planLimits
+	planners["batching"] = planBatching
+	planners["growth"] = planGrowth
+	planners["latency"] = planLatency
+}
+
+func (b *bench) plan() []step {
+	var all []step
+	for _, point := range split(b.points) {
+		for _, s := range planners[point](b) {
+			if !slices.ContainsFunc(all, func(o step) bool { return o.key == s.key }) {
+				all = append(all, s)
+			}
+		}
+	}
+	return all
+}
+
+// walk does the steps that are not done yet and tells how far it is.
+func (b *bench) walk(ctx context.Context, steps []step) error {
+	todo := slices.DeleteFunc(slices.Clone(steps), func(s step) bool { return b.store.get(s.key) != nil })
+	if n := len(steps) - len(todo); n > 0 {
+		fmt.Printf("%d of %d legs are done already\n", n, len(steps))
+	}
+	for i, s := range todo {
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		fmt.Printf("[%d/%d, about %s left] %s ... ", i+1, len(todo), b.left(todo[i:]).Round(time.Minute), s.key)
+		g := leg{key: s.key, At: time.Now().UTC()}
+		began := time.Now()
+		var err error
+		if g.Noise, err = b.Quietly(func() error {
+			g.Drain, g.Latency, g.Limit, g.Search = nil, nil, nil, nil
+			return s.do(ctx, &g)
+		}); err != nil {
+			fmt.Println("stopped")
+			return fmt.Errorf("%s: %w", s.key, err)
+		}
+		g.Took = time.Since(began).Seconds()
+		if err := b.store.add(g); err != nil {
+			return err
+		}
+		fmt.Println(g.line())
+	}
+	return nil
+}
+
+// left is how long steps will take: as their like did, else as guessed.
+func (b *bench) left(steps []step) time.Duration {
+	sum := time.Duration(0)
+	for _, s := range steps {
+		took, n := 0.0, 0.0
+		for _, g := range b.store.legs {
+			if g.Round = s.key.Round; g.key == s.key {
+				took, n = took+g.Took, n+1
+			}
+		}
+		if n > 0 {
+			sum += time.Duration(took / n * float64(time.Second))
+		} else {
+			sum += s.guess
+		}
+	}
+	return sum
+}
+
+func (k key) String() string {
+	words := []string{k.Point, k.Payload, k.Contender}
+	if k.Variant != "" {
+		words = append(words, k.Variant)
+	}
+	return fmt.Sprintf("%s, round %d", strings.Join(words, " "), k.Round+1)
+}
+
+// line is a leg in one line.
+func (g *leg) line() string {
+	text := ""
+	switch {
+	case g.Drain != nil && g.Drain.Void != "":
+		text = "VOID: " + g.Drain.Void
+	case g.Drain != nil:
+		text = fmt.Sprintf("%.0f msg/s, CPU s per million %.1f (broker %.1f), peak %d MiB", g.Drain.Rate, g.Drain.CPU, g.Drain.Broker, g.Drain.Peak>>20)
+	case g.Latency != nil && g.Latency.Void != "":
+		text = "VOID: " + g.Latency.Void
+	case g.Latency != nil:
+		text = fmt.Sprintf("%.0f/s: p50 %.2f, p99 %.2f, p99.9 %.2f ms, sustained %v", g.Latency.Rate, g.Latency.P50, g.Latency.P99, g.Latency.P999, g.Latency.Sustained)
+	case g.Limit != nil:
+		text = g.Limit.line()
+	case g.Search != nil:
+		text = g.Search.line()
+	}
+	if g.Noise.Noisy() {
+		text += fmt.Sprintf(" (noisy: %.0f %% slower, steal %.0f %%, repeats %d)", 100*g.Noise.Deviation, 100*g.Noise.Steal, g.Noise.Repeats)
+	}
+	return text
+}
+
+// drainStep is a step that drains.
+func (b *bench) drainStep(k key, t lab.Task) step {
+	t.Label = strings.Join([]string{k.Point, k.Payload, k.Contender, k.Variant}, ".")
+	return step{k, 20 * time.Second, func(ctx context.Context, g *leg) (err error) {
+		g.Drain, err = b.Drain(ctx, t)
+		return err
+	}}
+}
+
+// rotated gives the contenders that can do a payload, each round beginning with
+// another one.
+func (b *bench) rotated(payload string, round int) []*lab.Contender {
+	var able []*lab.Contender
+	for _, c := range b.contenders {
+		if c.Can(payload) {
+			able = append(able, c)
+		}
+	}
+	if len(able) == 0 {
+		return nil
+	}
+	n := round % len(able)
+	return slices.Concat(able[n:], able[:n])
+}
+
+func planDrain(b *bench) (steps []step) {
+	for round := range b.rounds {
+		for _, p := range b.payloads {
+			for _, c := range b.rotated(p.Name, round) {
+				steps = append(steps, b.drainStep(key{"drain", p.Name, c.Name, "", round}, lab.Task{Contender: c, Payload: p, Records: p.Records(b.records)}))
+			}
+		}
+	}
+	return steps
+}
+
+// planMemory needs the json drains: a backlog is the hardest case of memory.
+func planMemory(b *bench) (steps []step) {
+	p := lab.Payloads[0]
+	for round := range b.rounds {
+		for _, c := range b.rotated(p.Name, round) {
+			steps = append(steps, b.drainStep(key{"drain", p.Name, c.Name, "", round}, lab.Task{Contender: c, Payload: p, Records: p.Records(b.records)}))
+		}
+	}
+	return steps
+}

@@ -1,0 +1,96 @@
+package lab
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"slices"
+	"strings"
+)
+
+// Job is what a contender is to do: predict a topic into another.
+type Job struct {
+	Name                string // of logs and of the group
+	Payload             *Payload
+	Model               string // path
+	In, Out, DLQ, Group string
+	Sets                []string // sluice only
+}
+
+// Contender is a program that does a job.
+type Contender struct {
+	Name string
+	// Payloads it can do; nil is all but crayfish.
+	Payloads []string
+	// Null ones only consume and produce: they are a limit, not a rival, and their
+	// outputs are no predictions.
+	Null bool
+	// Build prepares what it needs; nil is nothing.
+	Build func(ctx context.Context, l *Lab) error
+	Start func(ctx context.Context, l *Lab, j Job) ([]*Process, error)
+}
+
+// Can tells whether it does a payload.
+func (c *Contender) Can(payload string) bool {
+	if c.Payloads == nil {
+		return payload != "crayfish"
+	}
+	return slices.Contains(c.Payloads, payload)
+}
+
+// Contenders of the bench.
+var Contenders = []*Contender{
+	{Name: "sluice", Start: startSluice},
+	{Name: "python x1", Start: python(1)},
+	{Name: "python x2", Start: python(2)},
+}
+
+// ContendersNamed finds some of them, in their order.
+func ContendersNamed(names []string) ([]*Contender, error) {
+	var found []*Contender
+	for _, c := range Contenders {
+		if slices.Contains(names, c.Name) {
+			found = append(found, c)
+		}
+	}
+	if len(found) != len(names) {
+		var all []string
+		for _, c := range Contenders {
+			all = append(all, c.Name)
+		}
+		return nil, fmt.Errorf("contenders %q: there are %q", names, all)
+	}
+	return found, nil
+}
+
+func startSluice(ctx context.Context, l *Lab, j Job) ([]*Process, error) {
+	v, err := l.Start(ctx, Setup{
+		Name: j.Name, Input: j.In, Output: j.Out, DLQ: j.DLQ, Group: j.Group,
+		Model: j.Model, ModelName: "bench", Codec: j.Payload.Codec, Sets: slices.Concat(j.Payload.Sets, j.Sets),
+	}, "")
+	if err != nil {
+		return nil, err
+	}
+	return []*Process{v}, nil
+}
+
+func python(n int) func(ctx context.Context, l *Lab, j Job) ([]*Process, error) {
+	return func(ctx context.Context, l *Lab, j Job) ([]*Process, error) {
+		return l.spawnAll(ctx, n, j, l.Python, filepath.Join("deploy", "bench", "rivals", "python_loop.py"))
+	}
+}
+
+// spawnAll starts n processes of one program with the bench contract's arguments.
+func (l *Lab) spawnAll(ctx context.Context, n int, j Job, program ...string) ([]*Process, error) {
+	var all []*Process
+	for i := range n {
+		args := append(slices.Clone(program), strings.Join(l.Brokers, ","), j.In, j.Out, j.Group, j.Model, j.Payload.Name)
+		v, err := l.Spawn(ctx, fmt.Sprintf("%s-%d", j.Name, i), args...)
+		if err != nil {
+			return all, errors.Join(err, StopAll(all))
+		}
+		all = append(all, v)
+	}
+	return all, nil
+}

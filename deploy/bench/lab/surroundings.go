@@ -1,0 +1,45 @@
+package lab
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"runtime"
+	"strings"
+)
+
+// Surroundings are names and values of what a figure means nothing without:
+// commit, versions, machine. What cannot be told is "unknown".
+func Surroundings(ctx context.Context, l *Lab) [][2]string {
+	ask := func(name string, args ...string) string {
+		text, err := Command(ctx, name, args...)
+		if err != nil {
+			return "unknown"
+		}
+		return strings.TrimSpace(text)
+	}
+	return [][2]string{
+		{"commit", ask("git", "rev-parse", "--short=12", "HEAD")},
+		{"service", ask(l.Bin, "version")},
+		{"machine", fmt.Sprintf("%s, %d cores, %s", processor(), runtime.NumCPU(), memory())},
+		{"Python", ask(l.Python, "-c", "import sys, onnxruntime, confluent_kafka, numpy; print(sys.version.split()[0], 'with onnxruntime', onnxruntime.__version__ + ', librdkafka', confluent_kafka.libversion()[0] + ', numpy', numpy.__version__)")},
+	}
+}
+
+// processor is the CPU's name, where the kernel tells it.
+func processor() string { return lineOf("/proc/cpuinfo", "model name", runtime.GOARCH) }
+
+func memory() string { return lineOf("/proc/meminfo", "MemTotal", "memory unknown") }
+
+func lineOf(path, name, otherwise string) string {
+	info, err := os.ReadFile(path)
+	if err != nil {
+		return otherwise
+	}
+	for line := range strings.Lines(string(info)) {
+		if n, value, ok := strings.Cut(line, ":"); ok && strings.TrimSpace(n) == name {
+			return strings.TrimSpace(value)
+		}
+	}
+	return otherwise
+}
