@@ -86,7 +86,9 @@ type unpacker interface {
 // position on, batch by batch; a compressed batch is decompressed when its turn
 // comes. Not safe for concurrent use.
 type cursor struct {
-	rest     []byte
+	rest []byte
+	// verified is how many bytes of rest are batches whose CRC is known to be right.
+	verified int
 	filter   *kafkawire.AbortedFilter
 	limit    kafkawire.HeaderLimit
 	position int64 // first offset that is still wanted
@@ -99,16 +101,17 @@ type cursor struct {
 	lease   *lease // of a decompressed batch, nil otherwise
 }
 
-// load starts on the complete batches of an answer.
-func (c *cursor) load(records []byte, aborted []kafkawire.AbortedTxn) {
-	c.rest, c.filter = records, kafkawire.NewAbortedFilter(aborted)
+// load starts on the complete batches of an answer, of which the first verified
+// bytes need no CRC.
+func (c *cursor) load(records []byte, verified int, aborted []kafkawire.AbortedTxn) {
+	c.rest, c.verified, c.filter = records, verified, kafkawire.NewAbortedFilter(aborted)
 }
 
 // reset drops what is left.
 func (c *cursor) reset() {
 	c.closeBatch()
 	c.pending = false
-	c.rest, c.filter = nil, nil
+	c.rest, c.verified, c.filter = nil, 0, nil
 }
 
 // next reads one record into rec. Its bytes lie in c.lease, or, when that is
@@ -134,7 +137,11 @@ func (c *cursor) readBatch() step {
 	if len(c.rest) == 0 {
 		return step{event: gotEnd, next: c.position}
 	}
-	b, rest, err := kafkawire.NextBatch(c.rest)
+	next := kafkawire.NextBatch
+	if c.verified > 0 {
+		next = kafkawire.NextVerified
+	}
+	b, rest, err := next(c.rest)
 	switch {
 	case errors.Is(err, io.ErrUnexpectedEOF):
 		c.rest = nil
@@ -142,6 +149,7 @@ func (c *cursor) readBatch() step {
 	case err != nil:
 		return step{gotCorrupt, c.position, err}
 	}
+	c.verified -= len(c.rest) - len(rest)
 	c.batch, c.rest, c.pending = b, rest, true
 	return step{}
 }

@@ -92,7 +92,7 @@ func TestCursor(t *testing.T) {
 			if name == "cut last batch" && size != len(batchOf(t, 0, 1, 0)) {
 				t.Errorf("walk: %d bytes", size)
 			}
-			cur.load(c.records, nil)
+			cur.load(c.records, 0, nil)
 			got := walkAll(&cur, plainUnpacker{1 << 20})
 			if fmt.Sprint(got) != fmt.Sprint(c.want) {
 				t.Errorf("got %v, want %v", got, c.want)
@@ -105,7 +105,7 @@ func TestRecordsThatDoNotAddUpBecomeOneDeadLetter(t *testing.T) {
 	t.Parallel()
 	bad := batchOf(t, 0, 3, 0, func(b []byte) { b[batchHeaderSize+12] = 0x7e; fixCRC(b) })
 	cur := cursor{}
-	cur.load(append(bad, batchOf(t, 3, 1, 0)...), nil)
+	cur.load(append(bad, batchOf(t, 3, 1, 0)...), 0, nil)
 	got := walkAll(&cur, plainUnpacker{1 << 20})
 	stubs := 0
 	for _, e := range got {
@@ -121,7 +121,7 @@ func TestRecordsThatDoNotAddUpBecomeOneDeadLetter(t *testing.T) {
 func TestBlockedBatchGoesOnWhenThereIsMemory(t *testing.T) {
 	t.Parallel()
 	cur := cursor{}
-	cur.load(batchOf(t, 0, 1, kafkawire.LZ4), nil)
+	cur.load(batchOf(t, 0, 1, kafkawire.LZ4), 0, nil)
 	var rec kafkawire.WireRecord
 	if s := cur.next(&rec, noMemory{}); s.event != gotBlocked {
 		t.Fatalf("event %d", s.event)
@@ -179,7 +179,7 @@ func FuzzCursor(f *testing.F) {
 			t.Fatalf("walk: %d of %d bytes, %d after %d", size, len(b), next, position)
 		}
 		cur := cursor{position: position}
-		cur.load(b[:size], nil)
+		cur.load(b[:size], 0, nil)
 		var rec kafkawire.WireRecord
 		for last := position; ; {
 			s := cur.next(&rec, plainUnpacker{1 << 20})

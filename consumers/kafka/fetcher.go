@@ -276,7 +276,7 @@ func (p *partition) settle(offset int64, fp *kafkawire.FetchedPartition, whole *
 		return false
 	}
 	p.maxBytes = int32(p.g.s.cfg.FetchBytes)
-	p.push(chunk{lease: whole.part(size, &p.held), records: fp.Records[:size], aborted: fp.Aborted})
+	p.push(chunk{lease: whole.part(size, &p.held), records: fp.Records[:size], verified: fp.Verified, aborted: fp.Aborted})
 	p.fetchPos = next
 	p.hot = next < p.end
 	return true

@@ -40,7 +40,9 @@ func (p phase) String() string {
 type chunk struct {
 	lease   *lease
 	records []byte
-	aborted []kafkawire.AbortedTxn
+	// verified is how many bytes of records need no CRC.
+	verified int
+	aborted  []kafkawire.AbortedTxn
 	// skipTo, when there are no records, moves the position (out of range).
 	skipTo int64
 }
@@ -159,7 +161,7 @@ func (p *partition) pop() bool {
 	copy(p.queue, p.queue[1:])
 	p.queue[len(p.queue)-1] = chunk{}
 	p.queue = p.queue[:len(p.queue)-1]
-	p.cur.load(p.head.records, p.head.aborted)
+	p.cur.load(p.head.records, p.head.verified, p.head.aborted)
 	return true
 }
 

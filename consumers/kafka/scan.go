@@ -195,7 +195,7 @@ func (s *scan) read(a *kafkawire.FetchResponse) error {
 			continue
 		}
 		p.maxByte = 1 << 20
-		p.cur.load(fp.Records[:size], fp.Aborted)
+		p.cur.load(fp.Records[:size], fp.Verified, fp.Aborted)
 		if err := s.records(p); err != nil {
 			p.cur.reset()
 			return err

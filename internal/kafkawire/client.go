@@ -135,9 +135,11 @@ type request struct {
 	// lo and hi narrow the versions of the table; both 0 means all of them.
 	lo, hi int16
 	// wait is how long the broker may take by the request's own terms.
-	wait   time.Duration
-	alloc  func(n int) []byte
-	encode func(w *wireWriter)
+	wait  time.Duration
+	alloc func(n int) []byte
+	// arrived makes what looks at the answer while it arrives; nil: nothing does.
+	arrived func(version int16) func(answer []byte, n int)
+	encode  func(w *wireWriter)
 }
 
 // call sends r to p in the best common version and returns the answer's body.
@@ -170,6 +172,9 @@ func (c *Client) exchange(ctx context.Context, p *peer, r *request, version int1
 	e := &exchange{
 		api: r.api, correlation: id, maxAnswer: c.cfg.MaxResponse, alloc: r.alloc,
 		request: c.encode(r, version, id),
+	}
+	if r.arrived != nil {
+		e.arrived = r.arrived(version)
 	}
 	if err := c.enter(p); err != nil {
 		return nil, c.netError(parent, p, r.api, err)

@@ -28,7 +28,10 @@ type exchange struct {
 	request     *wireWriter
 	maxAnswer   int
 	alloc       func(n int) []byte
-	answer      []byte // behind the correlation id
+	// arrived, when set, is told each time more of the answer is there, by the
+	// goroutine that read it: n bytes so far.
+	arrived func(answer []byte, n int)
+	answer  []byte // behind the correlation id
 
 	mu      sync.Mutex
 	conn    deadliner // while the exchange runs
@@ -121,9 +124,36 @@ func (e *exchange) run(rw io.ReadWriter) error {
 		return fmt.Errorf("%w: %d bytes, limit %d", ErrResponseTooLarge, size, e.maxAnswer)
 	}
 	e.answer = e.buffer(size)
-	_, err := io.ReadFull(rw, e.answer)
+	return e.read(rw)
+}
+
+// readStep bounds one read of an answer that is looked at as it arrives: half of
+// a core's cache of 512 KiB, so that it is still there when it is looked at.
+const readStep = 256 << 10
+
+// read fills the answer.
+func (e *exchange) read(r io.Reader) error {
+	if e.arrived == nil {
+		_, err := io.ReadFull(r, e.answer)
+		return eofInAnswer(err)
+	}
+	for have := 0; have < len(e.answer); {
+		n, err := r.Read(e.answer[have:min(have+readStep, len(e.answer))])
+		have += n
+		if n > 0 {
+			e.arrived(e.answer, have)
+		}
+		if err != nil && have < len(e.answer) {
+			return eofInAnswer(err)
+		}
+	}
+	return nil
+}
+
+// eofInAnswer is err, where the end of the connection is unexpected.
+func eofInAnswer(err error) error {
 	if errors.Is(err, io.EOF) {
-		err = io.ErrUnexpectedEOF
+		return io.ErrUnexpectedEOF
 	}
 	return err
 }

@@ -48,6 +48,9 @@ type FetchedPartition struct {
 	HighWatermark, LastStable, LogStart int64
 	Aborted                             []AbortedTxn
 	Records                             []byte
+	// Verified is how many bytes at the start of Records are whole batches whose
+	// CRC is right, see NextVerified.
+	Verified int
 }
 
 // FetchResponse is a whole answer. Buf is owned by the caller and never touched
@@ -70,9 +73,11 @@ func (c *Client) Fetch(ctx context.Context, node int32, req *FetchRequest) (*Fet
 	if err != nil {
 		return nil, err
 	}
+	v := &verifier{}
 	r := &request{
 		api: apiFetch, lo: apis[apiFetch].min, hi: apis[apiFetch].max, wait: req.MaxWait, alloc: req.Alloc,
-		encode: func(w *wireWriter) { encodeFetch(w, req) },
+		arrived: func(version int16) func([]byte, int) { v.version = version; return v.arrived },
+		encode:  func(w *wireWriter) { encodeFetch(w, req) },
 	}
 	names := topicNames(req)
 	if names == nil {
@@ -86,6 +91,9 @@ func (c *Client) Fetch(ctx context.Context, node int32, req *FetchRequest) (*Fet
 	res, throttle, err := decodeFetch(answer, names)
 	if err != nil {
 		return nil, c.netError(ctx, p, apiFetch, err)
+	}
+	for i := range res.Partitions {
+		res.Partitions[i].Verified = v.of(i)
 	}
 	res.Buf = buf
 	res.Throttle = c.throttled(p, apiFetch, throttle)

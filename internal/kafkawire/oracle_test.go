@@ -219,8 +219,8 @@ func TestFetchIsEncodedAsOthersDo(t *testing.T) {
 		wantAll(t, r, err)
 		wantEqual(t, throttle, int32(11))
 		wantEqual(t, got.Partitions, []FetchedPartition{
-			{"a", 3, 0, 100, 90, 2, []AbortedTxn{{5, 80}}, []byte("bytes")},
-			{"a", 5, ErrOffsetOutOfRange, -1, -1, -1, nil, nil},
+			{"a", 3, 0, 100, 90, 2, []AbortedTxn{{5, 80}}, []byte("bytes"), 0},
+			{"a", 5, ErrOffsetOutOfRange, -1, -1, -1, nil, nil, 0},
 		})
 	})
 }
