@@ -5,7 +5,6 @@ import (
 	"math"
 	"slices"
 
-	"github.com/sluice-ml/sluice/deploy/bench/chart"
 	"github.com/sluice-ml/sluice/deploy/bench/lab"
 	"github.com/sluice-ml/sluice/deploy/bench/stats"
 )
@@ -41,9 +40,9 @@ func (g goal) verdict() string {
 
 func (g goal) wanted() string {
 	if g.atMost {
-		return "at most " + chart.Number(g.bound)
+		return "at most " + number(g.bound)
 	}
-	return "at least " + chart.Number(g.bound)
+	return "at least " + number(g.bound)
 }
 
 // isRival tells a rival from ourselves, the limits, and what was published.

@@ -73,6 +73,7 @@ type bench struct {
 	contenders []*lab.Contender
 	payloads   []*lab.Payload
 	store      *store
+	machine    string // in the plots
 }
 
 func run(ctx context.Context, l *lab.Lab, o options) error {

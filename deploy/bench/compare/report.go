@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"math"
 	"os"
 	"path/filepath"
@@ -12,7 +13,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/sluice-ml/sluice/deploy/bench/chart"
 	"github.com/sluice-ml/sluice/deploy/bench/lab"
 	"github.com/sluice-ml/sluice/deploy/bench/stats"
 )
@@ -24,11 +24,15 @@ func (b *bench) report(ctx context.Context) error {
 	}
 	date := time.Now().UTC().Format(time.DateOnly)
 	base := filepath.Join(b.out, "bench-"+date)
-	plots := b.plots(date)
+	b.machine = fmt.Sprintf("%d cores", runtime.NumCPU())
+	plots, err := b.plots(date)
+	if err != nil {
+		return err
+	}
 	var page strings.Builder
 	page.WriteString(b.heading(ctx))
 	page.WriteString(b.goalTable())
-	for _, name := range slices.Sorted(keysOf(plots)) {
+	for _, name := range slices.Sorted(maps.Keys(plots)) {
 		fmt.Fprintf(&page, "\n![%s](bench-%s-%s.svg)\n", name, date, name)
 	}
 	page.WriteString(b.drainTables())
@@ -37,21 +41,11 @@ func (b *bench) report(ctx context.Context) error {
 	page.WriteString(b.legTable())
 	errs := []error{os.MkdirAll(b.out, 0o755), os.WriteFile(base+".md", []byte(page.String()), 0o644)}
 	for name, svg := range plots {
-		errs = append(errs, os.WriteFile(base+"-"+name+".svg", []byte(svg), 0o644))
+		errs = append(errs, os.WriteFile(base+"-"+name+".svg", svg, 0o644))
 	}
 	fmt.Print(b.goalTable())
 	fmt.Println("\nwritten:", base+".md")
 	return errors.Join(errs...)
-}
-
-func keysOf(m map[string]string) func(func(string) bool) {
-	return func(yield func(string) bool) {
-		for k := range m {
-			if !yield(k) {
-				return
-			}
-		}
-	}
 }
 
 // heading is what a figure means nothing without.
@@ -148,7 +142,7 @@ func (b *bench) figure(k key, f func(*leg) float64) string {
 	if math.IsNaN(m) {
 		return "void"
 	}
-	return chart.Number(m)
+	return number(m)
 }
 
 // limitTables are the parts beside the whole.
@@ -168,10 +162,10 @@ func (b *bench) limitTables() string {
 		}
 		ort := "-"
 		if g := b.store.get(key{"limits", p.Name, partORT, "", 0}); g != nil {
-			ort = fmt.Sprintf("%s (batch %d; a run of n takes %.0f us + %.2f us n)", chart.Number(alone(partORT)), g.Limit.Batch, g.Limit.FixedA, g.Limit.RowB)
+			ort = fmt.Sprintf("%s (batch %d; a run of n takes %.0f us + %.2f us n)", number(alone(partORT)), g.Limit.Batch, g.Limit.FixedA, g.Limit.RowB)
 		}
-		fmt.Fprintf(&t, "| %s | %s | %s | %s | %s | %s | %s |\n", p.Name, b.figure(key{"limits", p.Name, partKafka, "", 0}, rate), chart.Number(alone(partDecode)), ort,
-			chart.Number(alone(partEncode)), chart.Number(bound), b.figure(key{"limits", p.Name, "sluice", "", 0}, rate))
+		fmt.Fprintf(&t, "| %s | %s | %s | %s | %s | %s | %s |\n", p.Name, b.figure(key{"limits", p.Name, partKafka, "", 0}, rate), number(alone(partDecode)), ort,
+			number(alone(partEncode)), number(bound), b.figure(key{"limits", p.Name, "sluice", "", 0}, rate))
 	}
 	return t.String()
 }
@@ -192,23 +186,27 @@ func (b *bench) latencyTable() string {
 				return f(g.Latency)
 			})
 		}
-		held := 0
-		for round := range b.store.rounds(k) {
-			k.Round = round
-			if g := b.store.get(k); g != nil && g.Latency.Sustained {
-				held++
-			}
-		}
 		fmt.Fprintf(&t, "| %s | %s | %s | %s | %s | %s | %s | %s | %d of %d rounds |\n", k.Payload, k.Contender, k.Variant, of(func(l *lab.Latencies) float64 { return l.Rate }),
 			of(func(l *lab.Latencies) float64 { return l.P50 }), of(func(l *lab.Latencies) float64 { return l.P90 }), of(func(l *lab.Latencies) float64 { return l.P99 }),
-			of(func(l *lab.Latencies) float64 { return l.P999 }), held, b.store.rounds(k))
+			of(func(l *lab.Latencies) float64 { return l.P999 }), b.store.held(k), b.store.rounds(k))
 	}
 	for _, g := range b.store.legs {
 		if g.Search != nil {
-			fmt.Fprintf(&t, "\n- %s, %s, highest rate (%s): %s/s\n", g.Payload, g.Contender, g.Variant, chart.Number(g.Search.Rate))
+			fmt.Fprintf(&t, "\n- %s, %s, highest rate (%s): %s/s\n", g.Payload, g.Contender, g.Variant, number(g.Search.Rate))
 		}
 	}
 	return t.String()
+}
+
+// held is in how many rounds a load was sustained.
+func (s *store) held(k key) int {
+	n := 0
+	for k.Round = range s.rounds(k) {
+		if g := s.get(k); g != nil && g.Latency.Sustained {
+			n++
+		}
+	}
+	return n
 }
 
 // latencyKeys are the first rounds of the loads, in their order.

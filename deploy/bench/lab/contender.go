@@ -42,8 +42,13 @@ func (c *Contender) Can(payload string) bool {
 // Contenders of the bench.
 var Contenders = []*Contender{
 	{Name: "sluice", Start: startSluice},
-	{Name: "python x1", Start: python(1)},
-	{Name: "python x2", Start: python(2)},
+	python(1),
+	python(2),
+	rival("streams", nil, false, script("streams", "streams")),
+	rival("benthos", nil, false, goProgram(filepath.Join(rivalsFolder, "benthos"))),
+	rival("crayfish", []string{"crayfish"}, false, script("streams", "crayfish")),
+	rival("nullworker", nil, true, goProgram(filepath.Join(rivalsFolder, "nullworker"))),
+	rival("nullsluice", nil, true, goProgram(filepath.Join("deploy", "bench", "nullsluice"))),
 }
 
 // ContendersNamed finds some of them, in their order.
@@ -73,12 +78,6 @@ func startSluice(ctx context.Context, l *Lab, j Job) ([]*Process, error) {
 		return nil, err
 	}
 	return []*Process{v}, nil
-}
-
-func python(n int) func(ctx context.Context, l *Lab, j Job) ([]*Process, error) {
-	return func(ctx context.Context, l *Lab, j Job) ([]*Process, error) {
-		return l.spawnAll(ctx, n, j, l.Python, filepath.Join("deploy", "bench", "rivals", "python_loop.py"))
-	}
 }
 
 // spawnAll starts n processes of one program with the bench contract's arguments.

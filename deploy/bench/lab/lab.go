@@ -39,6 +39,7 @@ type Lab struct {
 	references map[string][][]float64
 	rows       map[string]*rows
 	pace       pace
+	commands   map[string][]string // of built rivals
 }
 
 // Open connects to the broker that KAFKA_BROKERS names.
@@ -59,6 +60,7 @@ func (l *Lab) Open() error {
 	l.Client, l.Admin = client, kadm.NewClient(client)
 	l.ID = fmt.Sprintf("b%x", time.Now().UnixMilli())
 	l.loaded, l.references, l.rows = map[string]string{}, map[string][][]float64{}, map[string]*rows{}
+	l.commands = map[string][]string{}
 	if l.Dir == "" {
 		if l.Dir, err = os.MkdirTemp("", "sluice-bench-"); err != nil {
 			return err
