@@ -37,7 +37,10 @@ func newBenchScreen(out io.Writer) *benchScreen {
 }
 
 // progress is a bench.Config's Progress.
-func (s *benchScreen) progress(p bench.Progress) {
+func (s *benchScreen) progress(p bench.Progress) { s.show(benchLine(p, s.terminal != nil)) }
+
+// show says how it goes.
+func (s *benchScreen) show(line string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.terminal != nil {
@@ -46,12 +49,12 @@ func (s *benchScreen) progress(p bench.Progress) {
 			width = 80
 		}
 		s.drawn = true
-		s.print("\r%s\x1b[K", cutTo(benchLine(p, true), width-1))
+		s.print("\r%s\x1b[K", cutTo(line, width-1))
 		return
 	}
 	if time.Since(s.last) >= plainEvery {
 		s.last = time.Now()
-		s.print("%s\n", benchLine(p, false))
+		s.print("%s\n", line)
 	}
 }
 

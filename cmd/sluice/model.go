@@ -19,11 +19,12 @@ func (a *app) modelCommand() *cobra.Command {
 		Use:   "model",
 		Short: "Look at models",
 		Example: `  sluice model inspect ./models/fraud
+  sluice model bench ./models/fraud
   sluice model ls ./models`,
 		Args: cobra.ArbitraryArgs,
 		RunE: needsCommand,
 	}
-	cmd.AddCommand(a.modelInspectCommand(), a.modelLsCommand())
+	cmd.AddCommand(a.modelInspectCommand(), a.modelLsCommand(), a.modelBenchCommand())
 	return cmd
 }
 

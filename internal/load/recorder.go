@@ -57,7 +57,7 @@ type Recorder struct {
 	delay    *Histogram
 }
 
-// NewRecorder is an empty one; it holds about 700 KiB.
+// NewRecorder is an empty one; it holds about 950 KiB.
 func NewRecorder(cfg RecorderConfig) *Recorder {
 	if cfg.MaxOutstanding <= 0 {
 		cfg.MaxOutstanding = 4 << 20
