@@ -70,7 +70,11 @@ type Codec struct {
 	keys   []string
 	raw    int // index of the output that raw writes, -1 when there is none
 	label  int // index of the output that labels, -1 when there is none
-	pool   sync.Pool
+	// what names the model in results: from the id to the outputs in json, up to
+	// the id in oip-json
+	jsonModel, oipModel []byte
+
+	pool sync.Pool
 }
 
 // Decode fills req, reusing its memory, from rec. Nothing of req aliases rec.

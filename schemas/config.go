@@ -122,8 +122,16 @@ func NewCodec(cfg CodecConfig) (*Codec, error) {
 	if c.incl != nil {
 		c.incl.freeze()
 	}
+	c.nameModel()
 	c.pool.New = func() any { return newDecoder(c) }
 	return c, nil
+}
+
+// nameModel prepares the parts of results that are always the same.
+func (c *Codec) nameModel() {
+	name, version := appendQuoted(nil, c.cfg.ModelName), appendQuoted(nil, c.cfg.ModelVersion)
+	c.jsonModel = fmt.Appendf(nil, `,"model":%s,"version":%s,"outputs":{`, name, version)
+	c.oipModel = fmt.Appendf(nil, `{"model_name":%s,"model_version":%s,"id":`, name, version)
 }
 
 // markPlain finds the fields that the short cut for numbers may read.

@@ -104,5 +104,5 @@ func appendElement(dst []byte, t *Tensor, k int, pass bool) (out []byte, ok bool
 	}
 	// FP16 and BF16 as the float32 they are: fewer digits would read back too, but
 	// only for a reader that knows the type; most read doubles.
-	return appendFloat(dst, f, 32), true
+	return appendFloat32(dst, float32(f)), true
 }

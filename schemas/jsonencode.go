@@ -1,6 +1,8 @@
 package schemas
 
 import (
+	"encoding/binary"
+	"math"
 	"slices"
 	"strconv"
 )
@@ -15,11 +17,7 @@ import (
 func (c *Codec) encodeJSON(dst []byte, req *Request, res *Result) ([]byte, *Error) {
 	dst = append(dst, `{"id":`...)
 	dst = append(dst, req.ID...)
-	dst = append(dst, `,"model":`...)
-	dst = appendQuoted(dst, c.cfg.ModelName)
-	dst = append(dst, `,"version":`...)
-	dst = appendQuoted(dst, c.cfg.ModelVersion)
-	dst = append(dst, `,"outputs":{`...)
+	dst = append(dst, c.jsonModel...)
 	for k := range outputCount(req, res) {
 		o, err := chosen(req, res, k)
 		if err != nil {
@@ -148,12 +146,35 @@ func (w *arrayWriter) array(shape []int64) (ok bool) {
 
 // elements appends the next n elements with commas between them.
 func (w *arrayWriter) elements(n int64) (ok bool) {
+	if w.t.Type == FP32 {
+		return w.floats(n)
+	}
 	for i := range n {
 		if i > 0 {
 			w.dst = append(w.dst, ',')
 		}
 		if w.dst, ok = appendElement(w.dst, w.t, w.next, w.pass); !ok {
 			return false
+		}
+		w.next++
+	}
+	return true
+}
+
+// floats is elements for the type of nearly all outputs.
+func (w *arrayWriter) floats(n int64) (ok bool) {
+	for i := range n {
+		if i > 0 {
+			w.dst = append(w.dst, ',')
+		}
+		f := math.Float32frombits(binary.LittleEndian.Uint32(w.t.Data[4*w.next:]))
+		switch {
+		case f-f == 0:
+			w.dst = appendFloat32(w.dst, f)
+		case !w.pass:
+			return false
+		default:
+			w.dst = appendNonFinite(w.dst, float64(f))
 		}
 		w.next++
 	}

@@ -6,11 +6,7 @@ import "strconv"
 // batch dimension, data is flat. A map has no form in the protocol: it becomes a
 // BYTES element with the map as JSON text, one a row.
 func (c *Codec) encodeOIP(dst []byte, req *Request, res *Result) ([]byte, *Error) {
-	dst = append(dst, `{"model_name":`...)
-	dst = appendQuoted(dst, c.cfg.ModelName)
-	dst = append(dst, `,"model_version":`...)
-	dst = appendQuoted(dst, c.cfg.ModelVersion)
-	dst = append(dst, `,"id":`...)
+	dst = append(dst, c.oipModel...)
 	dst = appendOIPID(dst, req.ID)
 	dst = append(dst, `,"outputs":[`...)
 	for k := range outputCount(req, res) {

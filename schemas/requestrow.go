@@ -14,7 +14,7 @@ func AppendJSONRow(dst []byte, id, name string, values []float32) []byte {
 		if i > 0 {
 			dst = append(dst, ',')
 		}
-		dst = appendFloat(dst, float64(v), 32)
+		dst = appendFloat32(dst, v)
 	}
 	return append(dst, ']', '}')
 }
