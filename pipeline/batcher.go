@@ -2,7 +2,6 @@ package pipeline
 
 import (
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/sluice-ml/sluice/schemas"
@@ -16,7 +15,7 @@ type batcher struct {
 	maxRows  int
 	maxDelay time.Duration
 	sig      *schemas.Signature
-	estimate atomic.Int64  // running mean of a run's nanoseconds
+	runs     costModel     // the model's time by rows
 	wake     chan struct{} // size 1: a signal
 
 	mu        sync.Mutex
@@ -115,15 +114,8 @@ func (b *batcher) keyOf(it *Item) uint64 {
 // is closed and empty. The timer is the caller's, for this call.
 func (b *batcher) take(timer *time.Timer) *openBatch {
 	for {
-		b.mu.Lock()
-		batch, wait := b.pick(now())
-		more := b.open.head != nil || b.full.head != nil
-		closed := b.closed
-		b.mu.Unlock()
+		batch, wait, closed := b.poll()
 		if batch != nil {
-			if more || closed {
-				b.signal()
-			}
 			return batch
 		}
 		if closed {
@@ -141,6 +133,20 @@ func (b *batcher) take(timer *time.Timer) *openBatch {
 	}
 }
 
+// poll returns the batch that leaves now; else how long until one may, 0 for
+// unknown, and whether none will.
+func (b *batcher) poll() (batch *openBatch, wait time.Duration, ended bool) {
+	b.mu.Lock()
+	batch, wait = b.pick(now())
+	more := b.open.head != nil || b.full.head != nil
+	closed := b.closed
+	b.mu.Unlock()
+	if batch != nil && (more || closed) {
+		b.signal()
+	}
+	return batch, wait, closed
+}
+
 // close lets everything leave at once and then ends the workers.
 func (b *batcher) close() {
 	b.mu.Lock()
@@ -149,19 +155,4 @@ func (b *batcher) close() {
 	b.signal()
 }
 
-func (b *batcher) signal() {
-	select {
-	case b.wake <- struct{}{}:
-	default:
-	}
-}
-
-// ran feeds the estimate of a run's time, which decides when a deadline presses.
-func (b *batcher) ran(took int64) {
-	old := b.estimate.Load()
-	if old == 0 {
-		b.estimate.Store(took)
-		return
-	}
-	b.estimate.Store(old + (took-old)/8) // the last eight runs or so
-}
+func (b *batcher) signal() { nudge(b.wake) }

@@ -57,7 +57,8 @@ type Config struct {
 	Budget *Budget
 	// Workers is how many batches run at once, default GOMAXPROCS.
 	Workers int
-	// Decoders is how many goroutines decode, default GOMAXPROCS.
+	// Decoders is how many goroutines decode, default GOMAXPROCS. With at least
+	// as many Workers there are none: each worker decodes what it runs.
 	Decoders int
 	// MaxRows is the largest batch in rows, at least 1.
 	MaxRows int

@@ -7,37 +7,82 @@ import (
 	"github.com/sluice-ml/sluice/schemas"
 )
 
-// decodeAll decodes chunks until there are no more. What needs no model goes
-// straight to its partition, the rest to the batcher.
-func (p *Pipeline) decodeAll(ctx context.Context, chunks <-chan *chunk) {
-	var done, scratch []*Item
-	for c := range chunks {
-		ready := c.items[:0]
-		done = done[:0]
-		at := now()
-		for _, it := range c.items {
-			if !it.state.lane.admits(it) {
-				it.abandon()
-				continue
-			}
-			it.state.decodeAt = at
-			needsModel := p.decode(it, at)
-			at = now()
-			it.state.decodedAt = at
-			if needsModel {
-				ready = append(ready, it)
-			} else {
-				done = append(done, it)
-			}
+// clockItems is how many items are decoded between two looks at the clock, which
+// cost as much as decoding a small record does; each gets an equal part of the time.
+const clockItems = 16
+
+// decoder decodes items. Owned by one goroutine.
+type decoder struct {
+	p       *Pipeline
+	staging staging
+	items   []*Item // taken from the inbox
+	done    []*Item
+	scratch []*Item
+}
+
+// decodeAll decodes until nothing more comes, for workers that do not.
+func (p *Pipeline) decodeAll(ctx context.Context) {
+	d := decoder{p: p}
+	for ok := true; ok; {
+		if d.items, ok = p.inbox.next(d.items[:0], p.chunk); ok {
+			p.batcher.add(d.decode(ctx, d.items), now())
 		}
-		p.batcher.add(ready, at)
-		scratch = finishAll(ctx, done, scratch)
-		chunkPool.Put(c)
 	}
 }
 
+// chunk is how many waiting items one of so many decoders takes: few enough that
+// all get some.
+func (p *Pipeline) chunk(waiting, takers int) int {
+	return min(chunkItems, (waiting+takers-1)/takers)
+}
+
+// decode decodes the items; what needs no model goes straight to its partition,
+// the rest is returned: the same slice.
+func (d *decoder) decode(ctx context.Context, items []*Item) (ready []*Item) {
+	ready, d.done = items[:0], d.done[:0]
+	d.staging.begin()
+	at := now()
+	for len(items) > 0 {
+		n := min(clockItems, len(items))
+		part := items[:n]
+		items = items[n:]
+		from := at
+		for i, it := range part {
+			if !it.state.lane.admits(it) {
+				part[i] = nil
+				it.abandon()
+				continue
+			}
+			it.state.decodeAt = from
+			it.state.needsModel = d.p.decode(it, from, &d.staging)
+		}
+		at = now()
+		ready = d.sort(part, ready, from, at)
+	}
+	d.scratch = finishAll(ctx, d.done, d.scratch)
+	return ready
+}
+
+// sort gives the items their share of the time they took and parts them.
+func (d *decoder) sort(part, ready []*Item, from, to int64) []*Item {
+	each := (to - from) / int64(len(part))
+	for i, it := range part {
+		if it == nil {
+			continue
+		}
+		it.state.decodeAt = from + int64(i)*each
+		it.state.decodedAt = it.state.decodeAt + each
+		if it.state.needsModel {
+			ready = append(ready, it)
+		} else {
+			d.done = append(d.done, it)
+		}
+	}
+	return ready
+}
+
 // decode fills the item's request; false says that the item has its outcome.
-func (p *Pipeline) decode(it *Item, at int64) (needsModel bool) {
+func (p *Pipeline) decode(it *Item, at int64, rows *staging) (needsModel bool) {
 	p.tracing.begin(it)
 	if it.Err != nil { // the source refused it: too large, damaged headers
 		it.state.outcome = DeadLettered
@@ -47,14 +92,18 @@ func (p *Pipeline) decode(it *Item, at int64) (needsModel bool) {
 		p.tombstone(it)
 		return false
 	}
+	rows.lend(it)
 	if err := p.decodeRecord(it); err != nil {
+		rows.refuse(it)
 		it.fail(err)
 		return false
 	}
 	if it.expired(at) {
+		rows.refuse(it)
 		p.expire(it, schemas.StageDecode)
 		return false
 	}
+	rows.keep(it)
 	return true
 }
 

@@ -38,6 +38,14 @@ func (b *openBatch) append(it *Item) {
 	}
 }
 
+// stageOf is the stage of the batch if those items are all of it still.
+func (b *openBatch) stageOf(items []*Item) Stage {
+	if len(items) != b.Rows {
+		return nil
+	}
+	return b.Stage
+}
+
 // batchList is a queue with removal from the middle.
 type batchList struct{ head, tail *openBatch }
 
@@ -113,12 +121,12 @@ func (b *batcher) mayLeave(batch *openBatch, at int64) (DispatchReason, time.Dur
 // pressing finds a growing batch whose deadline would be missed if it waited on;
 // else it shortens wait to the next such moment.
 func (b *batcher) pressing(at int64, wait time.Duration) (*openBatch, time.Duration) {
+	took := b.runs.upper()
 	for batch := b.open.head; batch != nil; batch = batch.next {
 		if batch.deadline == 0 {
 			continue
 		}
-		// Twice the mean run: a guess that leaves room for the hand-overs.
-		latest := batch.deadline - 2*b.estimate.Load()
+		latest := batch.deadline - int64(took.at(batch.Rows))
 		if latest <= at {
 			batch.readyAt = at
 			return batch, 0
@@ -126,4 +134,20 @@ func (b *batcher) pressing(at int64, wait time.Duration) (*openBatch, time.Durat
 		wait = min(wait, time.Duration(latest-at))
 	}
 	return nil, wait
+}
+
+// mixes says that any items of one row each may share a batch.
+func (b *batcher) mixes() bool { return !b.sig.Alone && !b.sig.Varying }
+
+// atOnce says that these items are a batch that leaves now, without growing.
+func (b *batcher) atOnce(items []*Item) bool {
+	if !b.mixes() || b.maxDelay > 0 || len(items) > b.maxRows {
+		return false
+	}
+	for _, it := range items {
+		if it.Req.Rows != 1 {
+			return false
+		}
+	}
+	return true
 }

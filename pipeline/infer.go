@@ -79,6 +79,9 @@ func (w *worker) call(ctx context.Context, items []*Item, reason DispatchReason)
 		it.Res.Outputs = it.Res.Outputs[:0] // a model may reuse the slice
 	}
 	w.batch = Batch{Items: items, Rows: rowsOf(items), Reason: reason}
+	if w.batch.Rows == w.rows {
+		w.batch.Stage = w.stage // all of them, in their places
+	}
 	for _, it := range items {
 		it.BatchRows = w.batch.Rows
 	}

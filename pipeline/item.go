@@ -79,9 +79,11 @@ type itemState struct {
 	seq  uint64 // the item's place in its lane
 	pipe *Pipeline
 
-	outcome Outcome // what a nil Settle makes of it
-	ackOnly bool    // settled in order, but nothing is written
-	dropped bool    // begin refused it; only its worker reads this
+	outcome    Outcome // what a nil Settle makes of it
+	ackOnly    bool    // settled in order, but nothing is written
+	dropped    bool    // begin refused it; only its worker reads this
+	needsModel bool    // decoding gave it no outcome yet; only its decoder reads this
+	staged     bool    // Req's data lies in a stage, which is not the item's
 	// outputBytes is what Output added to the budget.
 	outputBytes int64
 

@@ -21,13 +21,17 @@ func (it *Item) recycle() {
 	if it.Buffer != nil {
 		it.Buffer.Release()
 	}
-	headers, output, req := it.Headers[:0], it.Output[:0], it.Req
+	headers, output, req, res := it.Headers[:0], it.Output[:0], it.Req, it.Res.Outputs[:0]
 	if cap(output) > keepBytes {
 		output = nil
+	}
+	if it.state.staged {
+		unstage(&req)
 	}
 	clear(it.Headers) // they alias the source's buffer
 	*it = Item{}
 	it.Headers, it.Output, it.Req = headers, output, emptied(req)
+	it.Res.Outputs = kept(res)
 	itemPool.Put(it)
 }
 
@@ -41,4 +45,15 @@ func emptied(req schemas.Request) schemas.Request {
 		}
 	}
 	return kept
+}
+
+// kept is an empty result's memory unless it is large.
+func kept(outputs []schemas.Output) []schemas.Output {
+	all := outputs[:cap(outputs)]
+	for i := range all {
+		if cap(all[i].Data) > keepBytes || cap(all[i].Strings) > keepBytes/16 || all[i].Maps != nil {
+			return nil
+		}
+	}
+	return outputs
 }

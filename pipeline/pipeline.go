@@ -17,6 +17,10 @@ var ErrDrainTimeout = errors.New("drain timeout")
 // its nodes, and a process that stops has little time left (I7).
 const cutGrace = time.Second
 
+// inboxItems is the least room of the inbox: enough that a source is not asked for
+// a handful at a time; a guess.
+const inboxItems = 1024
+
 // Pipeline carries items from a Source to a Sink. It runs once. Counts is safe
 // for concurrent use.
 type Pipeline struct {
@@ -31,7 +35,10 @@ type Pipeline struct {
 	counts    counters
 	slots     *slots
 	resume    *resumeQueue
+	inbox     *inbox
 	batcher   *batcher
+	sizing    *sizing
+	joined    bool // workers decode what they run
 	device    *deviceWatch
 	lanes     laneSet
 	stopping  chan struct{} // closed when a stop begins: nothing waits for a device any more
@@ -47,6 +54,13 @@ func New(cfg Config, src Source, codec Codec, model Model, sink Sink, tel *Telem
 		slots: newSlots(cfg.MaxInFlight), resume: newResumeQueue(), stopping: make(chan struct{}),
 	}
 	p.batcher = newBatcher(p.cfg, model.Signature())
+	p.sizing = newSizing(p.batcher.maxRows)
+	p.joined = p.cfg.Workers >= p.cfg.Decoders
+	wake := make(chan struct{}, 1)
+	if p.joined { // the same goroutines take from both
+		wake = p.batcher.wake
+	}
+	p.inbox = newInbox(max(inboxItems, 2*p.cfg.Workers*p.batcher.maxRows), wake)
 	p.device = newDeviceWatch(&p.tel)
 	p.telemetry = newStageTelemetry(p)
 	p.tracing = newTracing(p.cfg, p.tel.Tracer)
@@ -64,14 +78,13 @@ func New(cfg Config, src Source, codec Codec, model Model, sink Sink, tel *Telem
 func (p *Pipeline) Run(ctx context.Context) error {
 	workCtx, cut := context.WithCancelCause(context.WithoutCancel(ctx))
 	defer cut(nil)
-	chunks := make(chan *chunk, 1)
 	finished := make(chan error, 1)
-	// Ends when chunks is closed and everything received has its outcome, or
+	// Ends when the inbox is closed and everything received has its outcome, or
 	// when the work is cut.
-	go func() { finished <- p.work(workCtx, chunks) }()
+	go func() { finished <- p.work(workCtx) }()
 
-	err := p.receive(ctx, chunks)
-	close(chunks)
+	err := p.receive(ctx)
+	p.inbox.close()
 	if errors.Is(err, io.EOF) {
 		select {
 		case err = <-finished:
@@ -106,16 +119,28 @@ func (p *Pipeline) stop(finished <-chan error, cut context.CancelCauseFunc) erro
 	return fmt.Errorf("%w: %d items still in flight after %s, they come again", ErrDrainTimeout, left, p.cfg.DrainTimeout)
 }
 
-// work runs the stages after receive until chunks is closed and all is settled.
-func (p *Pipeline) work(ctx context.Context, chunks <-chan *chunk) error {
+// work runs the stages after receive until the inbox is closed and all is settled.
+func (p *Pipeline) work(ctx context.Context) error {
 	var decoders, workers, resuming sync.WaitGroup
 	delivered := make(chan struct{})
 	resuming.Go(func() { p.resume.run(ctx, delivered) }) // ends with delivered
-	for range p.cfg.Decoders {
-		decoders.Go(func() { p.decodeAll(ctx, chunks) }) // ends with chunks
+	if p.joined {
+		decoders.Add(p.cfg.Workers)
+	} else {
+		for range p.cfg.Decoders {
+			decoders.Go(func() { p.decodeAll(ctx) }) // ends with the inbox
+		}
 	}
 	for range p.cfg.Workers {
-		workers.Go(func() { newWorker(p).run(ctx) }) // ends with the batcher
+		workers.Go(func() { // ends with the batcher
+			w := newWorker(p)
+			defer w.close()
+			if p.joined {
+				w.carryAll(ctx) // ends with the inbox
+				decoders.Done()
+			}
+			w.run(ctx)
+		})
 	}
 	decoders.Wait()
 	p.batcher.close()

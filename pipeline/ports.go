@@ -25,12 +25,29 @@ type Source interface {
 // Run sets Res or Err on every item of the batch; a returned error means that no
 // item ran, and is about the batch (it is split) or, wrapped in ErrDevice, about
 // the device. It is safe from as many goroutines as the pipeline has workers.
-// Results own their memory. When ctx ends, Run returns within one node of the
+// Results own their memory; where Batch.Stage is set it is one that NewStage made. When ctx ends, Run returns within one node of the
 // model with an error matching ctx's cause.
 type Model interface {
 	Signature() *schemas.Signature
 	Run(ctx context.Context, batch *Batch) error
 	Close() error
+}
+
+// Stager is a Model whose rows may be decoded right where it runs them.
+type Stager interface {
+	// NewStage returns memory for that many rows, nil when a row of the model's
+	// inputs has no fixed size or rows cannot be run in place.
+	NewStage(rows int) Stage
+}
+
+// Stage is memory of a Model for the inputs of one batch. One goroutine at a time.
+type Stage interface {
+	// Rows is how many rows there is room for.
+	Rows() int
+	// Row is where one row of an input belongs: empty, with a row's capacity.
+	Row(input, row int) []byte
+	// Close frees the memory; no run is using it and no item points into it.
+	Close()
 }
 
 // SelfTester is a Model that can tell a broken device from a bad row: SelfTest
@@ -79,4 +96,6 @@ type Batch struct {
 	Items  []*Item
 	Rows   int
 	Reason DispatchReason
+	// Stage, when set, holds row i of Items[i] in its row i.
+	Stage Stage
 }

@@ -15,14 +15,18 @@ const encodeChunk = 64
 type worker struct {
 	p       *Pipeline
 	timer   *time.Timer // for the batcher
-	batch   Batch       // what the model sees
+	decoder decoder
+	direct  openBatch // one that this worker decoded itself
+	batch   Batch     // what the model sees
+	stage   Stage     // where the whole batch lies, nil when it has to be gathered
+	rows    int       // of the whole batch
 	done    []*Item
 	scratch []*Item
 	guilty  int // rows of this batch that failed alone
 }
 
 func newWorker(p *Pipeline) *worker {
-	w := &worker{p: p, timer: time.NewTimer(time.Hour)}
+	w := &worker{p: p, timer: time.NewTimer(time.Hour), decoder: decoder{p: p}}
 	w.timer.Stop()
 	return w
 }
@@ -45,14 +49,15 @@ func (w *worker) process(ctx context.Context, b *openBatch) {
 	for _, it := range items {
 		it.state.readyAt, it.state.inferAt = b.readyAt, started
 	}
+	w.stage, w.rows = b.stageOf(items), rowsOf(items)
 	err := w.infer(ctx, items, b.Reason)
 	ended := now()
 	if err != nil { // the work was cut, or a stop met a broken device
 		eachLane(items, (*Partition).retreat)
 		return
 	}
-	w.p.batcher.ran(ended - started)
-	w.p.telemetry.batch(b.Reason, rowsOf(items))
+	w.p.batcher.runs.observe(w.rows, ended-started)
+	w.p.telemetry.batch(b.Reason, w.rows)
 	for _, it := range items {
 		it.state.inferredAt = ended
 	}

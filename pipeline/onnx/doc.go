@@ -13,6 +13,7 @@
 //	device.go         cpu, cuda, auto; elf.go names a missing library
 //	session.go        one session for each device
 //	worker_buffers.go one worker's memory; tensor_buffer.go one tensor of it
+//	stage.go          memory that rows are decoded into, and run from
 //	run.go            rows in, run, rows out; outputs.go splits
 //	load.go           puts it together; inspect.go tells about it
 //

@@ -38,6 +38,12 @@ func (m *Model) Run(ctx context.Context, batch *pipeline.Batch) error {
 		}
 		w.items = append(w.items, it)
 	}
+	if st, ok := batch.Stage.(*stage); ok && st.model == m && len(w.items) == len(batch.Items) {
+		if err := w.runStage(ctx, w.items, st); err != nil {
+			return m.runError(w, err)
+		}
+		return nil
+	}
 	for rest := w.items; len(rest) > 0; {
 		n := w.together(rest)
 		if err := w.runGroup(ctx, rest[:n], m.maxRows); err != nil {
@@ -154,6 +160,28 @@ func (w *workerBuffers) runRows(ctx context.Context, items []*pipeline.Item, sta
 	}
 	defer w.release()
 	return w.collectRows(items, start, n, padded)
+}
+
+// runStage runs rows that lie in a stage already, one an item.
+func (w *workerBuffers) runStage(ctx context.Context, items []*pipeline.Item, s *stage) error {
+	w.rows = len(items)
+	for _, it := range items {
+		resetResult(it, w.plan)
+	}
+	for i := range s.inputs {
+		w.shapes[i] = append(w.shapes[i][:0], int64(w.rows))
+		w.shapes[i] = append(w.shapes[i], w.plan.inputs[i].dims[1:]...)
+		v, err := s.inputs[i].value(w.shapes[i])
+		if err != nil {
+			return fmt.Errorf("input %q: %w", w.plan.inputs[i].name, err)
+		}
+		w.in[i] = v
+	}
+	if err := w.execute(ctx); err != nil {
+		return err
+	}
+	defer w.release()
+	return w.collectRows(items, 0, w.rows, w.rows)
 }
 
 // gather copies the rows into the worker's buffer. A padding row repeats the

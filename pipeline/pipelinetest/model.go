@@ -16,6 +16,8 @@ import (
 var (
 	_ pipeline.Model      = (*Model)(nil)
 	_ pipeline.SelfTester = (*Model)(nil)
+	_ pipeline.Stager     = (*Model)(nil)
+	_ pipeline.Stage      = (*stage)(nil)
 )
 
 // Model computes y = 2x + 1 for the codec's input. Its fields are set before use
@@ -33,6 +35,8 @@ type Model struct {
 	HangOn func(it *pipeline.Item) bool
 	// PanicOn makes the run panic.
 	PanicOn func(it *pipeline.Item) bool
+	// StageWidth, when set, lets rows of so many values be decoded in place.
+	StageWidth int
 	// Started, when set, is sent to as each run begins.
 	Started chan struct{}
 
@@ -42,6 +46,8 @@ type Model struct {
 	runs    [][]int64 // offsets of each run
 	reasons []pipeline.DispatchReason
 	tests   int
+	staged  int // rows that were run in place
+	stages  int // open
 }
 
 // Break makes every run and the self-test fail, until Repair. With named, runs
@@ -109,13 +115,18 @@ func (m *Model) Run(ctx context.Context, batch *pipeline.Batch) error {
 			return err
 		}
 	}
-	for _, it := range batch.Items {
+	for i, it := range batch.Items {
 		if m.RefuseOn != nil {
 			if it.Err = m.RefuseOn(it); it.Err != nil {
 				continue
 			}
 		}
-		it.Res = affine(it.Req.Inputs[0])
+		x := it.Req.Inputs[0]
+		if batch.Stage != nil { // what the items say does not count: the stage does
+			row := batch.Stage.Row(0, i)
+			x.Data = row[:cap(row)]
+		}
+		it.Res = affine(x)
 		it.Device = "test"
 	}
 	return nil
@@ -130,6 +141,57 @@ func (m *Model) note(batch *pipeline.Batch) {
 	}
 	m.runs = append(m.runs, offsets)
 	m.reasons = append(m.reasons, batch.Reason)
+	if batch.Stage != nil {
+		m.staged += len(batch.Items)
+	}
+}
+
+// Staged is how many rows were run where they were decoded.
+func (m *Model) Staged() int {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.staged
+}
+
+// Stages is how many stages are open.
+func (m *Model) Stages() int {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.stages
+}
+
+// NewStage implements pipeline.Stager.
+func (m *Model) NewStage(rows int) pipeline.Stage {
+	if m.StageWidth == 0 {
+		return nil
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.stages++
+	return &stage{m: m, width: 4 * m.StageWidth, data: make([]byte, 4*m.StageWidth*rows)}
+}
+
+// stage is memory for rows of one input.
+type stage struct {
+	m     *Model
+	width int // bytes of a row
+	data  []byte
+}
+
+// Rows implements pipeline.Stage.
+func (s *stage) Rows() int { return len(s.data) / s.width }
+
+// Row implements pipeline.Stage.
+func (s *stage) Row(_, row int) []byte {
+	return s.data[row*s.width : row*s.width : (row+1)*s.width]
+}
+
+// Close implements pipeline.Stage. What is still used afterwards shows itself.
+func (s *stage) Close() {
+	s.m.mu.Lock()
+	defer s.m.mu.Unlock()
+	s.m.stages--
+	s.data = nil
 }
 
 func (m *Model) mishap(ctx context.Context, it *pipeline.Item) error {
