@@ -76,6 +76,11 @@ bench: build bench-venv ## sluice beside its rivals: speed, CPU, memory, latency
 	go build -o bin/compare ./deploy/bench/compare
 	deploy/kafka/broker.sh with -- bin/compare -python $(BENCH_VENV)/bin/python $(ARGS)
 
+.PHONY: rivals
+rivals: ## vet, test and build the bench's rivals in Go, one of which is a module of its own
+	cd deploy/bench/rivals/benthos && go vet ./... && go test ./... && go build -o $(CURDIR)/bin/rivals/benthos .
+	go build -o bin/rivals/nullworker ./deploy/bench/rivals/nullworker
+
 # On a machine with an NVIDIA GPU, CUDA 13 and cuDNN 9 (their libraries on LD_LIBRARY_PATH): the tests that skip elsewhere.
 .PHONY: test-gpu
 test-gpu: ## the CUDA tests, on a machine with a GPU
