@@ -18,6 +18,7 @@ func NewItem() *Item { return itemPool.Get().(*Item) }
 
 // recycle gives an item's buffer to its source and the item to the pool.
 func (it *Item) recycle() {
+	it.Req.GiveBack()
 	if it.Buffer != nil {
 		it.Buffer.Release()
 	}

@@ -59,7 +59,8 @@ type SelfTester interface {
 // Codec turns a record into a request and a result into bytes. Safe for
 // concurrent use. Errors are *schemas.Error.
 type Codec interface {
-	// Decode fills req (reusing its memory) from rec.
+	// Decode fills req (reusing its memory) from rec; its inputs may be rec's own
+	// memory, to be read only, until req.GiveBack or the next Decode.
 	Decode(rec *schemas.Record, req *schemas.Request) error
 	// Encode appends the result's bytes to dst and names their content type.
 	Encode(dst []byte, rec *schemas.Record, req *schemas.Request, res *schemas.Result) (out []byte, contentType string, err error)

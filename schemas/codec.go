@@ -77,7 +77,8 @@ type Codec struct {
 	pool sync.Pool
 }
 
-// Decode fills req, reusing its memory, from rec. Nothing of req aliases rec.
+// Decode fills req, reusing its memory, from rec. Nothing of req aliases rec but
+// the data of a raw payload (Request.Lent).
 // The error is an *Error.
 func (c *Codec) Decode(rec *Record, req *Request) error {
 	if err := c.decode(rec, req); err != nil {
@@ -121,6 +122,7 @@ func (c *Codec) decode(rec *Record, req *Request) *Error {
 
 // reset empties req and gives it one tensor per input.
 func (c *Codec) reset(req *Request) {
+	req.GiveBack()
 	req.ID = req.ID[:0]
 	req.Rows, req.Single = 1, false
 	req.Include, req.Outputs = req.Include[:0], req.Outputs[:0]

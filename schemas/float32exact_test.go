@@ -10,7 +10,7 @@ import (
 	"testing"
 )
 
-var exactFloats = flag.Int("floats", 300_000, "how many numbers TestFloat32Streams compares with strconv")
+var exactFloats = flag.Int("floats", 100_000, "how many numbers TestFloat32Streams compares with strconv")
 
 // randomNumber appends a number as messages may have it, most of them for the
 // fast paths, many at or near the middle between two float32.

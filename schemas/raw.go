@@ -7,8 +7,8 @@ import (
 	"slices"
 )
 
-// decodeRaw copies the value's bytes: aliasing them would let pooled requests
-// write into the source's buffer.
+// decodeRaw lends the value's bytes to the tensor: rows are copied once, into the
+// model's memory.
 func (c *Codec) decodeRaw(d *decoder) *Error {
 	if len(c.inputs) != 1 {
 		return validateError(WrongName, "raw carries one input, the model has %d", len(c.inputs))
@@ -68,14 +68,14 @@ func (d *decoder) rawData(t *Tensor) (n int64, err *Error) {
 	if n > d.most(t.Type) {
 		return 0, decodeError(TooLarge, "the value has %d elements, above the limit of %d", n, d.most(t.Type))
 	}
-	t.Data = append(t.Data[:0], d.b...)
 	if t.Type == Bool {
-		for i, v := range t.Data {
+		for i, v := range d.b {
 			if v > 1 {
 				return 0, validateError(WrongType, "element %d is no BOOL: want the byte 0 or 1", i)
 			}
 		}
 	}
+	t.Data, d.req.Lent = d.b[:len(d.b):len(d.b)], true
 	return n, nil
 }
 

@@ -46,3 +46,35 @@ func TestRawNeedsOneInput(t *testing.T) {
 		t.Error(got)
 	}
 }
+
+func TestRawDataIsLentByTheRecord(t *testing.T) {
+	t.Parallel()
+	c := newCodec(t, CodecConfig{Signature: rowSig(Uint8, -1, 2)})
+	rec := record("\x01\x02", "content-type", "application/octet-stream")
+	req := &Request{}
+	decode := func(rec *Record) *Tensor {
+		t.Helper()
+		if err := c.Decode(rec, req); err != nil {
+			t.Fatal(err)
+		}
+		return &req.Inputs[0]
+	}
+
+	if in := decode(rec); &in.Data[0] != &rec.Value[0] {
+		t.Error("the data was copied")
+	}
+	if in := decode(record(`{"input":[8,9]}`)); string(in.Data) != "\x08\x09" || string(rec.Value) != "\x01\x02" {
+		t.Errorf("the next record is %v, the one before has become %v", in.Data, rec.Value)
+	}
+	own := &req.Inputs[0].Data[0]
+	if req.GiveBack(); len(req.Inputs[0].Data) != 2 {
+		t.Error("the tensor's own memory was given back")
+	}
+	if in := decode(record(`{"input":[8,9]}`)); &in.Data[0] != own {
+		t.Error("the tensor's own memory was not used again")
+	}
+	in := decode(rec)
+	if req.GiveBack(); in.Data != nil {
+		t.Errorf("the request keeps %v", in.Data)
+	}
+}

@@ -32,7 +32,8 @@ func (r *Record) Header(key string) ([]byte, bool) {
 }
 
 // Request is a decoded record: one value per model input, in the signature's
-// order. Requests are pooled: decoding reuses the tensors' memory.
+// order. Requests are pooled: decoding reuses the tensors' memory. The data of a raw
+// payload is lent by the record.
 type Request struct {
 	// ID is the JSON token that is echoed in the result, such as "a1" or 42,
 	// quotes included.
@@ -44,6 +45,9 @@ type Request struct {
 	// leaves it out as well.
 	Single bool
 	Inputs []Tensor
+	// Lent says that the inputs' data is the record's value itself: to be read as
+	// long as the record is valid, never to be written.
+	Lent bool
 	// Include is a ready JSON object (copied input fields) or nil.
 	Include []byte
 	// Outputs names the outputs the request asks for; empty means all.
@@ -58,6 +62,18 @@ type Request struct {
 	// Codec is the codec that decoded this request; the result uses it too
 	// unless the configuration says otherwise.
 	Codec string
+}
+
+// GiveBack lets go of what belongs to the record: call it before a request that
+// was decoded from a record outlives it, as in a pool.
+func (r *Request) GiveBack() {
+	if !r.Lent {
+		return
+	}
+	for i := range r.Inputs {
+		r.Inputs[i].Data = nil
+	}
+	r.Lent = false
 }
 
 // Result is what the model made of one request.
