@@ -149,3 +149,20 @@ func TestNumber(t *testing.T) {
 		}
 	}
 }
+
+func TestFlagsAreChecked(t *testing.T) {
+	t.Parallel()
+	good := options{points: "drain,latency", rates: "50,95", latencyPayload: "json", rounds: 1, records: 1000}
+	if err := good.check(); err != nil {
+		t.Error(err)
+	}
+	for name, spoil := range map[string]func(*options){
+		"points": func(o *options) { o.points = "speed" }, "rates": func(o *options) { o.rates = "fast" }, "negative": func(o *options) { o.rates = "-5" },
+		"payload": func(o *options) { o.latencyPayload = "xml" }, "rounds": func(o *options) { o.rounds = 0 }, "records": func(o *options) { o.records = 10 },
+	} {
+		bad := good
+		if spoil(&bad); bad.check() == nil {
+			t.Errorf("%s: nothing is wrong with %+v", name, bad)
+		}
+	}
+}

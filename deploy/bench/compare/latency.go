@@ -49,7 +49,7 @@ func planLatency(b *bench) (steps []step) {
 	}
 	for _, c := range b.rotated(p.Name, 0) {
 		if !c.Null {
-			steps = append(steps, step{key{"latency", p.Name, c.Name, capacity, 0}, trials * 20 * time.Second, func(ctx context.Context, g *leg) (err error) {
+			steps = append(steps, step{once: true, key: key{"latency", p.Name, c.Name, capacity, 0}, guess: trials * 20 * time.Second, do: func(ctx context.Context, g *leg) (err error) {
 				g.Search, err = b.search(ctx, c, p, func(l *lab.Latencies) bool { return l.Sustained })
 				return err
 			}})
@@ -72,12 +72,12 @@ func planLatency(b *bench) (steps []step) {
 	if c == nil {
 		return steps
 	}
-	steps = append(steps, step{key{"latency", p.Name, c.Name, sustained, 0}, 2 * 90 * time.Second, func(ctx context.Context, g *leg) (err error) {
+	steps = append(steps, step{once: true, key: key{"latency", p.Name, c.Name, sustained, 0}, guess: 2 * 90 * time.Second, do: func(ctx context.Context, g *leg) (err error) {
 		g.Search, err = b.confirm(ctx, c, p, b.store.searched(p.Name, c.Name, capacity), 0.97, func(l *lab.Latencies) bool { return l.Sustained })
 		return err
 	}})
 	fast := func(l *lab.Latencies) bool { return l.Sustained && l.P99 < pleasant }
-	return append(steps, step{key{"latency", p.Name, c.Name, smooth, 0}, trials*20*time.Second + 2*90*time.Second, func(ctx context.Context, g *leg) error {
+	return append(steps, step{once: true, key: key{"latency", p.Name, c.Name, smooth, 0}, guess: trials*20*time.Second + 2*90*time.Second, do: func(ctx context.Context, g *leg) error {
 		first, err := b.search(ctx, c, p, fast)
 		if err != nil {
 			return err
@@ -89,7 +89,7 @@ func planLatency(b *bench) (steps []step) {
 
 // loadStep is a step at a rate that is known by then.
 func (b *bench) loadStep(c *lab.Contender, p *lab.Payload, variant string, round int, rate func() float64) step {
-	return step{key{"latency", p.Name, c.Name, variant, round}, warmup + b.duration + 10*time.Second, func(ctx context.Context, g *leg) (err error) {
+	return step{key: key{"latency", p.Name, c.Name, variant, round}, guess: warmup + b.duration + 10*time.Second, do: func(ctx context.Context, g *leg) (err error) {
 		r := rate()
 		if !(r >= 1) || math.IsInf(r, 0) {
 			g.Latency = &lab.Latencies{Void: "no rival's capacity is known"}

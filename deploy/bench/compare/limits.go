@@ -55,7 +55,7 @@ func planLimits(b *bench) (steps []step) {
 			}
 			alone := map[string]func(context.Context, *lab.Payload) (*limit, error){partORT: b.ortAlone, partDecode: b.decodeAlone, partEncode: b.encodeAlone}
 			for _, name := range []string{partORT, partDecode, partEncode} {
-				steps = append(steps, step{key{"limits", p.Name, name, "", round}, 10 * time.Second, func(ctx context.Context, g *leg) (err error) {
+				steps = append(steps, step{key: key{"limits", p.Name, name, "", round}, guess: 10 * time.Second, do: func(ctx context.Context, g *leg) (err error) {
 					g.Limit, err = alone[name](ctx, p)
 					return err
 				}})

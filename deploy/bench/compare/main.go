@@ -13,6 +13,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -108,6 +109,14 @@ func (o *options) check() error {
 		if planners[p] == nil {
 			return fmt.Errorf("-points %q: there are drain, memory, limits, batching, growth, latency", p)
 		}
+	}
+	for _, r := range split(o.rates) {
+		if percent, err := strconv.ParseFloat(r, 64); err != nil || !(percent > 0) {
+			return fmt.Errorf("-rates %q: want percents of the best rival's capacity, such as 50,80,95", o.rates)
+		}
+	}
+	if _, err := lab.PayloadNamed(o.latencyPayload); err != nil {
+		return fmt.Errorf("-latency-payload: %w", err)
 	}
 	if o.rounds < 1 || o.records < 1000 {
 		return errors.New("-rounds must be 1 or more, -records 1,000 or more")

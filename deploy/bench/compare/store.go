@@ -154,7 +154,15 @@ func drained(figure func(*lab.Drained) float64) func(*leg) float64 {
 
 var (
 	rate   = drained(func(d *lab.Drained) float64 { return d.Rate })
-	cpu    = drained(func(d *lab.Drained) float64 { return d.CPU })
-	broker = drained(func(d *lab.Drained) float64 { return d.Broker })
+	cpu    = drained(func(d *lab.Drained) float64 { return known(d.CPU) })
+	broker = drained(func(d *lab.Drained) float64 { return known(d.Broker) })
 	peak   = drained(func(d *lab.Drained) float64 { return float64(d.Peak) / (1 << 20) })
 )
+
+// known is NaN for the 0 of a drain that was over between two looks at it.
+func known(v float64) float64 {
+	if v == 0 {
+		return math.NaN()
+	}
+	return v
+}

@@ -16,8 +16,6 @@ import (
 const (
 	maxDeviation = 0.05
 	maxSteal     = 0.03
-	// maxRepeats is how often a leg that saw more is done again.
-	maxRepeats = 2
 )
 
 // spinSteps take some 60 ms on a core of 2025.
@@ -42,9 +40,9 @@ type Noise struct {
 // Noisy tells whether the machine was not ours alone.
 func (n Noise) Noisy() bool { return n.Deviation > maxDeviation || n.Steal > maxSteal }
 
-// Quietly does a leg between two calibrations, and again, at most twice, when
-// they say that the machine was not ours alone. An error ends it.
-func (l *Lab) Quietly(leg func() error) (Noise, error) {
+// Quietly does a leg between two calibrations, and again, at most so many times,
+// when they say that the machine was not ours alone. An error ends it.
+func (l *Lab) Quietly(maxRepeats int, leg func() error) (Noise, error) {
 	for len(l.pace.seen) < 5 {
 		l.pace.seen = append(l.pace.seen, spin())
 	}

@@ -123,6 +123,11 @@ func (l *Lab) watch(ctx context.Context, d *Drained, all []*Process, out string)
 		if end > last {
 			last, moved = end, time.Now()
 		}
+		for _, v := range all {
+			if v.ended() {
+				return fmt.Errorf("%s ended at %d of %d outputs", v.Name, end, d.Records)
+			}
+		}
 		if time.Since(moved) > standstill {
 			return fmt.Errorf("stands still at %d of %d outputs", end, d.Records)
 		}

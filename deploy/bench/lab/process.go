@@ -129,6 +129,16 @@ func (v *Process) Kill() {
 	<-v.Waited
 }
 
+// ended tells whether the process is gone.
+func (v *Process) ended() bool {
+	select {
+	case <-v.Waited:
+		return true
+	default:
+		return false
+	}
+}
+
 // ExitCode is that of a process that has ended.
 func (v *Process) ExitCode() int { return v.cmd.ProcessState.ExitCode() }
 

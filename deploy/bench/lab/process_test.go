@@ -38,6 +38,9 @@ func TestAProcessThatEndsIsNotWaitedFor(t *testing.T) {
 	if err := v.Ready(t.Context()); err == nil {
 		t.Error("a process that ended was ready")
 	}
+	if !v.ended() {
+		t.Error("it has not ended")
+	}
 	if err := StopAll([]*Process{v}); err == nil {
 		t.Error("exit code 3 is no error")
 	}
