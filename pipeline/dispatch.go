@@ -38,14 +38,6 @@ func (b *openBatch) append(it *Item) {
 	}
 }
 
-// stageOf is the stage of the batch if those items are all of it still.
-func (b *openBatch) stageOf(items []*Item) Stage {
-	if len(items) != b.Rows {
-		return nil
-	}
-	return b.Stage
-}
-
 // batchList is a queue with removal from the middle.
 type batchList struct{ head, tail *openBatch }
 

@@ -16,14 +16,22 @@ import (
 // stagedRig has workers that decode into the model's memory: two values a record,
 // the offset and its half.
 func stagedRig(n int64, special map[int64]string) *rig {
-	r := newRig(pipelinetest.SourceConfig{PerPartition: n, Ordered: true, Most: 50, Value: func(_ int32, offset int64) []byte {
+	return stagedRigOf(pipelinetest.SourceConfig{PerPartition: n, Ordered: true, Most: 50, Value: func(_ int32, offset int64) []byte {
 		if text, ok := special[offset]; ok {
 			return []byte(text)
 		}
-		return []byte(strconv.FormatInt(offset, 10) + " " + strconv.FormatFloat(float64(offset)/2, 'g', -1, 32))
+		return offsetAndHalf(0, offset)
 	}})
+}
+
+func stagedRigOf(src pipelinetest.SourceConfig) *rig {
+	r := newRig(src)
 	r.model.Sig, r.model.StageWidth = oneShape(), 2
 	return r
+}
+
+func offsetAndHalf(_ int32, offset int64) []byte {
+	return []byte(strconv.FormatInt(offset, 10) + " " + strconv.FormatFloat(float64(offset)/2, 'g', -1, 32))
 }
 
 // answers checks that each outcome without an error is its own record's.
@@ -72,11 +80,8 @@ func TestWhatIsNotRunTakesNoRow(t *testing.T) {
 func TestExpiredRecordsTakeNoRow(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		r := stagedRig(100, nil)
 		past := pipelinetest.DeadlineHeader(time.Now().Add(-time.Second))
-		r.src = pipelinetest.NewSource(pipelinetest.SourceConfig{PerPartition: 100, Ordered: true, Value: func(_ int32, offset int64) []byte {
-			return []byte(strconv.FormatInt(offset, 10) + " " + strconv.FormatFloat(float64(offset)/2, 'g', -1, 32))
-		}, Shape: func(it *pipeline.Item) {
+		r := stagedRigOf(pipelinetest.SourceConfig{PerPartition: 100, Ordered: true, Value: offsetAndHalf, Shape: func(it *pipeline.Item) {
 			if it.Offset%3 == 0 {
 				it.Headers = append(it.Headers, past)
 			}
@@ -215,16 +220,13 @@ func TestSeparateDecodersFeedOneWorker(t *testing.T) {
 func TestItemThatExpiresBehindItsDecodingShiftsNoRow(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		r := stagedRig(20, nil)
-		r.cfg.Workers, r.cfg.Decoders = 1, 1
 		soon := pipelinetest.DeadlineHeader(time.Now().Add(15 * time.Millisecond))
-		r.src = pipelinetest.NewSource(pipelinetest.SourceConfig{PerPartition: 20, Ordered: true, Value: func(_ int32, offset int64) []byte {
-			return []byte(strconv.FormatInt(offset, 10) + " " + strconv.FormatFloat(float64(offset)/2, 'g', -1, 32))
-		}, Shape: func(it *pipeline.Item) {
+		r := stagedRigOf(pipelinetest.SourceConfig{PerPartition: 20, Ordered: true, Value: offsetAndHalf, Shape: func(it *pipeline.Item) {
 			if it.Offset == 3 {
 				it.Headers = append(it.Headers, soon)
 			}
 		}})
+		r.cfg.Workers, r.cfg.Decoders = 1, 1
 		pipe, err := pipeline.New(r.cfg, r.src, slowCodec{}, r.model, r.sink, nil)
 		if err != nil {
 			t.Fatal(err)
@@ -245,4 +247,34 @@ type slowCodec struct{ pipelinetest.Codec }
 func (c slowCodec) Decode(rec *schemas.Record, req *schemas.Request) error {
 	time.Sleep(time.Millisecond)
 	return c.Codec.Decode(rec, req)
+}
+
+func TestBatchRunsInPartsToMeetADeadline(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		inTime := 0 // only the one worker sends
+		deadline := time.Now().Add(32 * time.Millisecond)
+		r := stagedRigOf(pipelinetest.SourceConfig{PerPartition: 40, Ordered: true, Value: offsetAndHalf, Shape: func(it *pipeline.Item) {
+			if it.Offset >= 20 {
+				it.Headers = append(it.Headers, pipelinetest.DeadlineHeader(deadline))
+			}
+		}})
+		r.cfg.Workers, r.cfg.Decoders, r.cfg.MaxRows = 1, 1, 20
+		r.model.RowDelay = time.Millisecond
+		r.sink.Fail = func(it *pipeline.Item) error {
+			if it.Offset >= 20 && !time.Now().After(deadline) {
+				inTime++
+			}
+			return nil
+		}
+
+		r.run(t)
+
+		// The first 20 rows take 20 ms and tell what a row costs. The others would take
+		// until 40 ms together; those that fit into the 12 ms left go first, in place.
+		if inTime < 9 || inTime > 12 {
+			t.Errorf("%d outcomes by the deadline in runs of %v, want about 11", inTime, sizes(r.model.Runs()))
+		}
+		r.answers(t)
+	})
 }

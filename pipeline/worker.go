@@ -39,22 +39,39 @@ func (w *worker) run(ctx context.Context) {
 	}
 }
 
-// process runs a batch, encodes its results and delivers them.
+// process runs a batch, encodes its results and delivers them: at once, or in
+// parts where otherwise a deadline would be missed.
 func (w *worker) process(ctx context.Context, b *openBatch) {
-	items := w.begin(ctx, b)
-	if len(items) == 0 {
-		return
+	items, stage := w.begin(ctx, b), b.Stage
+	if len(items) < b.Rows {
+		stage = nil // what is left is not in the first rows
 	}
+	for len(items) > 0 {
+		n, moved := inTime(items, w.p.batcher.runs.upper(), now())
+		if moved {
+			stage = nil
+		}
+		if !w.runPart(ctx, b, items[:n], stage) {
+			eachLane(items, (*Partition).retreat)
+			return
+		}
+		stage = nil
+		items = w.unexpired(ctx, items[n:])
+	}
+}
+
+// runPart runs items of a batch and delivers their outcomes. False says that the
+// work was cut, or that a stop met a broken device: they have none.
+func (w *worker) runPart(ctx context.Context, b *openBatch, items []*Item, stage Stage) bool {
 	started := now()
 	for _, it := range items {
 		it.state.readyAt, it.state.inferAt = b.readyAt, started
 	}
-	w.stage, w.rows = b.stageOf(items), rowsOf(items)
+	w.stage, w.rows = stage, rowsOf(items)
 	err := w.infer(ctx, items, b.Reason)
 	ended := now()
-	if err != nil { // the work was cut, or a stop met a broken device
-		eachLane(items, (*Partition).retreat)
-		return
+	if err != nil {
+		return false
 	}
 	w.p.batcher.runs.observe(w.rows, ended-started)
 	w.p.telemetry.batch(b.Reason, w.rows)
@@ -69,23 +86,34 @@ func (w *worker) process(ctx context.Context, b *openBatch) {
 		w.scratch = finishAll(ctx, w.done, w.scratch)
 		items = items[n:]
 	}
+	return true
 }
 
-// begin marks the batch's items as begun and drops those that may not be; items
-// whose deadline passed in the queue end here.
+// begin marks the batch's items as begun and drops those that may not be.
 func (w *worker) begin(ctx context.Context, b *openBatch) []*Item {
 	eachLane(b.Items, (*Partition).begin)
-	at, keep := now(), b.Items[:0]
-	w.done = w.done[:0]
+	keep := b.Items[:0]
 	for _, it := range b.Items {
-		switch {
-		case it.state.dropped:
+		if it.state.dropped {
 			it.abandon()
-		case it.expired(at):
+		} else {
+			keep = append(keep, it)
+		}
+	}
+	return w.unexpired(ctx, keep)
+}
+
+// unexpired ends the items whose deadline passed in the queue and gives the others:
+// the same slice.
+func (w *worker) unexpired(ctx context.Context, items []*Item) []*Item {
+	at, keep := now(), items[:0]
+	w.done = w.done[:0]
+	for _, it := range items {
+		if it.expired(at) {
 			it.state.readyAt = at
 			w.p.expire(it, schemas.StageInfer)
 			w.done = append(w.done, it)
-		default:
+		} else {
 			keep = append(keep, it)
 		}
 	}

@@ -25,8 +25,8 @@ var (
 type Model struct {
 	// Sig defaults to one FP32 input x [-1,-1] and output y [-1,-1].
 	Sig *schemas.Signature
-	// Delay is how long a run takes.
-	Delay time.Duration
+	// Delay is how long a run takes, RowDelay what each row adds to it.
+	Delay, RowDelay time.Duration
 	// FailOn makes the whole run fail when it holds such an item.
 	FailOn func(it *pipeline.Item) bool
 	// RefuseOn gives such an item its own error; the run succeeds.
@@ -98,7 +98,7 @@ func (m *Model) Run(ctx context.Context, batch *pipeline.Batch) error {
 	if m.Started != nil {
 		m.Started <- struct{}{}
 	}
-	if err := pause(ctx, m.Delay); err != nil {
+	if err := pause(ctx, m.Delay+time.Duration(batch.Rows)*m.RowDelay); err != nil {
 		return err
 	}
 	if ctx.Err() != nil {
