@@ -130,7 +130,7 @@ func (f *fetcher) claim(req *request, now time.Time, hot bool) (next time.Time) 
 				}
 			case n == 0:
 				p.paused.Store(true)
-			case total < limit:
+			case total < limit || !hot: // a poll waits for all quiet ones, its answer is bounded anyway
 				if !hot && p.maxBytes <= int32(s.cfg.FetchBytes) {
 					n = min(n, coldPartBytes)
 				}

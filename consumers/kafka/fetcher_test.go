@@ -72,6 +72,28 @@ func TestLongPollOfAQuietPartitionHoldsNobodyBack(t *testing.T) {
 	})
 }
 
+// A record that comes to any of many quiet partitions is fetched as soon as to one
+// of a few.
+func TestManyQuietPartitionsAreWaitedForTogether(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func(w *world) {
+		const partitions = 200
+		w.topic(partitions)
+		r := w.reader(w.config())
+		w.until(5*time.Second, "joined", func() bool { return r.assigned() == partitions })
+		time.Sleep(5 * time.Second)
+		for i := range 20 {
+			began := time.Now()
+			w.send(&kgo.Record{Topic: "in", Partition: int32(i * 37 % partitions), Value: []byte("x")})
+			w.until(5*time.Second, "the record", func() bool { return r.count() == i+1 })
+			if took := time.Since(began); took > 150*time.Millisecond {
+				w.Errorf("record %d took %v", i, took)
+			}
+			time.Sleep(33 * time.Millisecond)
+		}
+	})
+}
+
 func TestThrottleOfTheBrokerIsHonoured(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(w *world) {
