@@ -169,12 +169,29 @@ func (p *Partition) oldestFetch() (unixNano int64, ok bool) {
 // settled prefix (I2). It reports whether the record was acknowledged.
 func (p *Partition) settled(seq uint64, durable bool) bool {
 	p.mu.Lock()
+	if !p.settle(seq, durable) {
+		p.mu.Unlock()
+		return false
+	}
+	moved := p.advance()
+	failure := p.failureDue()
+	p.mu.Unlock()
+	if failure != nil {
+		p.Stop(failure)
+	}
+	if moved {
+		p.afterAdvance()
+	}
+	return true
+}
+
+// settle marks a record as settled; false when nothing moves with it. mu is held.
+func (p *Partition) settle(seq uint64, durable bool) bool {
 	p.inFlight--
 	if p.inFlight < 0 {
 		panic("BUG: an item was settled twice")
 	}
 	if p.closed || !durable { // I3: an older epoch moves nothing
-		p.mu.Unlock()
 		return false
 	}
 	e := p.ring.at(seq)
@@ -185,15 +202,6 @@ func (p *Partition) settled(seq uint64, durable bool) bool {
 		p.sent--
 	}
 	e.state = entrySettled
-	moved := p.advance()
-	failure := p.failureDue()
-	p.mu.Unlock()
-	if failure != nil {
-		p.Stop(failure)
-	}
-	if moved {
-		p.afterAdvance()
-	}
 	return true
 }
 

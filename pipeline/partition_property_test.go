@@ -176,6 +176,24 @@ func (m *partitionMachine) settle(t *rapid.T) {
 	m.advance()
 }
 
+// settleSeveral settles some of what was sent, in any order, at once.
+func (m *partitionMachine) settleSeveral(t *rapid.T) {
+	var items []*Item
+	for range rapid.IntRange(0, 5).Draw(t, "several") {
+		r := m.pick(t, naiveSent)
+		if r == nil {
+			break
+		}
+		r.state = naiveSettled
+		if m.closed {
+			r.state = naiveDropped
+		}
+		items = append(items, r.item)
+	}
+	SettleAll(items)
+	m.advance()
+}
+
 func (m *partitionMachine) advance() {
 	for i := range m.settledPrefix() {
 		m.position = max(m.position, m.records[i].next)
@@ -343,7 +361,7 @@ func partitionProperty(t *rapid.T) {
 	m := newPartitionMachine(t)
 	t.Repeat(map[string]func(*rapid.T){
 		"track": m.track, "track again": m.track, "skip": m.skip, "begin": m.begin, "begin again": m.begin,
-		"finish": m.finish, "finish again": m.finish, "settle": m.settle, "commit": m.commit,
+		"finish": m.finish, "finish again": m.finish, "settle": m.settle, "settle several": m.settleSeveral, "commit": m.commit,
 		"drain": m.drain, "end": m.finishEpoch, "": m.check,
 	})
 }

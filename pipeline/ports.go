@@ -69,8 +69,8 @@ type Codec interface {
 // Sink is where outcomes go.
 //
 // Send takes the items' outputs (Output, or a dead letter where Err is set) and
-// calls Settle on each exactly once, from any goroutine: nil when the outcome is
-// durable (I1), an error when the sink gives up, which stops the item's
+// calls Settle on each exactly once, from any goroutine (SettleAll for many): nil when
+// the outcome is durable (I1), an error when the sink gives up, which stops the item's
 // partition. Items of one partition come in the order in which they must leave.
 // Send does not wait for the broker; what it holds is bounded by the pipeline's
 // slots and bytes. It owns items after the call, but not the slice.

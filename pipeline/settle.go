@@ -7,10 +7,7 @@ package pipeline
 // abandoned, so that it comes again, and its partition stops as soon as what the
 // sink has of it is settled.
 func (it *Item) Settle(err error) {
-	lane, outcome := it.state.lane, it.state.outcome
-	if outcome == Predicted && it.Err != nil {
-		outcome = DeadLettered // the sink could not write the output: too large
-	}
+	lane, outcome := it.state.lane, it.final()
 	if lane != nil {
 		if err != nil {
 			lane.refuse(it.state.seq, err)
@@ -20,6 +17,14 @@ func (it *Item) Settle(err error) {
 		}
 	}
 	it.end(outcome)
+}
+
+// final is what a durable outcome makes of the item.
+func (it *Item) final() Outcome {
+	if it.state.outcome == Predicted && it.Err != nil {
+		return DeadLettered // the sink could not write the output: too large
+	}
+	return it.state.outcome
 }
 
 // abandon drops an item that was never acknowledged: it will come again.

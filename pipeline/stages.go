@@ -145,7 +145,29 @@ func (s *stageTelemetry) batch(reason DispatchReason, rows int) {
 
 // settled counts an item's outcome and its times.
 func (s *stageTelemetry) settled(it *Item, outcome Outcome) {
+	at := s.ending(it, outcome)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.count(it, outcome)
+	s.flushIfDue(at)
+}
+
+// settledAll counts items that have their outcome in their state.
+func (s *stageTelemetry) settledAll(items []*Item) {
 	var at int64
+	for _, it := range items {
+		at = max(at, s.ending(it, it.state.outcome))
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, it := range items {
+		s.count(it, it.state.outcome)
+	}
+	s.flushIfDue(at)
+}
+
+// ending ends the item's spans and returns its time of production.
+func (s *stageTelemetry) ending(it *Item, outcome Outcome) (at int64) {
 	if outcome != Abandoned {
 		if it.ProducedAt == 0 && !it.state.ackOnly {
 			it.ProducedAt = now()
@@ -154,13 +176,20 @@ func (s *stageTelemetry) settled(it *Item, outcome Outcome) {
 		s.exemplars(it)
 	}
 	s.p.tracing.end(it, outcome)
-	s.mu.Lock()
-	defer s.mu.Unlock()
+	return at
+}
+
+// count adds an item's outcome and times; mu is held.
+func (s *stageTelemetry) count(it *Item, outcome Outcome) {
 	s.ended[outcome]++
 	if outcome != Abandoned {
 		s.observe(it)
 	}
 	s.pending++
+}
+
+// flushIfDue hands over what was gathered when it is much or old; mu is held.
+func (s *stageTelemetry) flushIfDue(at int64) {
 	if s.pending >= flushItems || at-s.flushedAt > flushEvery {
 		s.flushedAt = at
 		s.flushLocked()

@@ -104,6 +104,11 @@ func (s *Sink) leave(partition int32) {
 
 func (s *Sink) settle(after time.Duration, items ...*pipeline.Item) {
 	time.Sleep(after)
+	n := len(items)
+	if after > 0 && s.Fail == nil { // late and all at once, as a broker's answer does
+		pipeline.SettleAll(items)
+		items = nil
+	}
 	for _, it := range items {
 		var err error
 		if s.Fail != nil {
@@ -114,7 +119,7 @@ func (s *Sink) settle(after time.Duration, items ...*pipeline.Item) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.pending -= len(items)
+	s.pending -= n
 	s.settled.Broadcast()
 }
 

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/sluice-ml/sluice/internal/kafkawire"
+	"github.com/sluice-ml/sluice/pipeline"
 	"github.com/sluice-ml/sluice/schemas"
 )
 
@@ -64,6 +65,26 @@ func (b *batch) add(ts int64, key, value []byte, headers []schemas.Header, c Com
 	b.waiting = append(b.waiting, c)
 	return n
 }
+
+// settle settles the items of a batch that is written, all at once, and leaves those
+// that wait for something else.
+func (b *batch) settle() {
+	at := time.Now().UnixNano()
+	all := itemLists.Get().(*[]*pipeline.Item)
+	items := (*all)[:0]
+	for i, c := range b.waiting {
+		if d, ok := c.(*delivery); ok {
+			items = append(items, d.settled(at))
+			b.waiting[i] = nil
+		}
+	}
+	pipeline.SettleAll(items)
+	clear(items)
+	*all = items
+	itemLists.Put(all)
+}
+
+var itemLists = sync.Pool{New: func() any { return new([]*pipeline.Item) }}
 
 // stamp encodes the batch with the partition's numbers, once.
 func (b *batch) stamp(codec kafkawire.Codec, id producerID, sequence int32) error {

@@ -37,8 +37,7 @@ func newDelivery(s *Sink, it *pipeline.Item, k kind) *delivery {
 // instead of a record that was refused.
 func (d *delivery) Produced(_ int32, _ int64, err error) {
 	s, it, k := d.s, d.it, d.kind
-	*d = delivery{}
-	deliveries.Put(d)
+	d.release()
 	tooLarge := errors.Is(err, ErrTooLarge)
 	switch {
 	case err == nil:
@@ -54,6 +53,19 @@ func (d *delivery) Produced(_ int32, _ int64, err error) {
 	default:
 		it.Settle(err) // I1: nothing durable, so its partition stops
 	}
+}
+
+func (d *delivery) release() {
+	*d = delivery{}
+	deliveries.Put(d)
+}
+
+// settled takes the item of a record that is written out of its delivery.
+func (d *delivery) settled(at int64) *pipeline.Item {
+	it := d.it
+	d.release()
+	it.ProducedAt = at
+	return it
 }
 
 // instead makes a prediction that cannot be written a dead letter.

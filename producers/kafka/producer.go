@@ -219,7 +219,13 @@ func (p *Producer) Close(ctx context.Context) error {
 
 // finish tells a batch's records their fate and forgets it.
 func (p *Producer) finish(pt *partition, b *batch, base int64, err error) {
+	if err == nil {
+		b.settle()
+	}
 	for i, c := range b.waiting {
+		if c == nil {
+			continue // settled
+		}
 		offset := int64(-1)
 		if base >= 0 {
 			offset = base + int64(i)
