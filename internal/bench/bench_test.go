@@ -297,6 +297,21 @@ func TestATopicThatVanishesEndsTheRun(t *testing.T) {
 	})
 }
 
+func TestTheKneeIsTheMostThroughputPerLatency(t *testing.T) {
+	t.Parallel()
+	point := func(rate, p99 float64) *Point { return &Point{Rate: rate, Latency: Latency{P99: p99}, Sustained: true} }
+	points := []*Point{point(1000, 0.010), point(2000, 0.011), point(3000, 0.030), point(4000, 0.001), point(5000, 0.001)}
+	points[3].Sustained, points[4].Interrupted = false, true
+	if knee := Knee(points); knee != points[1] || !points[1].Knee {
+		t.Errorf("%+v", knee)
+	}
+	for _, few := range [][]*Point{nil, points[:1], points[2:]} {
+		if one := Knee(few); one != nil {
+			t.Errorf("nothing to compare, but %+v", one)
+		}
+	}
+}
+
 func TestSpreads(t *testing.T) {
 	t.Parallel()
 	key := []byte("k")

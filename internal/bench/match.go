@@ -45,8 +45,16 @@ func sourceOf(rec *schemas.Record, topic string, dead bool) (place, bool) {
 // yet.
 const remembered = 1 << 16
 
-// early is an outcome that was there before the broker's confirmation.
-type early struct {
+// mostEarly bounds the copies of one outcome that are counted before it can be
+// placed.
+const mostEarly = 16
+
+// early are the outcomes of one record that were there before the broker's
+// confirmation.
+type early []arrival
+
+// arrival is one outcome.
+type arrival struct {
 	at   time.Time
 	dead bool
 }
@@ -76,10 +84,10 @@ func (s *sources) published(n int64, at place) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.numbers[at] = n
-	if e, ok := s.early[at]; ok {
-		delete(s.early, at)
-		s.settle(n, at, e)
+	for _, a := range s.early[at] {
+		s.settle(n, at, a)
 	}
+	delete(s.early, at)
 }
 
 // outcome says that the record at a place has come back.
@@ -87,19 +95,23 @@ func (s *sources) outcome(at place, now time.Time, dead bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if n, ok := s.numbers[at]; ok {
-		s.settle(n, at, early{now, dead})
+		s.settle(n, at, arrival{now, dead})
 		return
 	}
-	if _, twice := s.early[at]; !twice {
-		s.early[at] = early{now, dead}
+	known := s.early[at]
+	switch len(known) {
+	case 0:
 		if old, full := s.unplaced.push(at); full {
 			delete(s.early, old)
 		}
+	case mostEarly:
+		return
 	}
+	s.early[at] = append(known, arrival{now, dead})
 }
 
-func (s *sources) settle(n int64, at place, e early) {
-	s.recorder.Arrived(n, e.at, e.dead)
+func (s *sources) settle(n int64, at place, a arrival) {
+	s.recorder.Arrived(n, a.at, a.dead)
 	if old, full := s.done.push(at); full && old != at {
 		delete(s.numbers, old)
 	}

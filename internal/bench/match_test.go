@@ -21,12 +21,13 @@ func TestAnOutcomeMayComeBeforeTheConfirmation(t *testing.T) {
 	}
 	s.outcome(place{1, 7}, start.Add(5*time.Millisecond), false)
 	s.outcome(place{1, 8}, start.Add(5*time.Millisecond), false) // another's record
+	s.outcome(place{1, 7}, start.Add(7*time.Millisecond), false) // twice
 	s.published(0, place{1, 7})
 	s.published(1, place{2, 7})
 	s.outcome(place{2, 7}, start.Add(9*time.Millisecond), true)
 	s.outcome(place{2, 7}, start.Add(9*time.Millisecond), true)
 	s.published(2, place{0, -1}) // the broker did not say where
-	if c, want := r.Counts(), (load.Counts{Sent: 3, Received: 1, DeadLettered: 1, Duplicates: 1, Outstanding: 1}); c != want {
+	if c, want := r.Counts(), (load.Counts{Sent: 3, Received: 1, DeadLettered: 1, Duplicates: 2, Outstanding: 1}); c != want {
 		t.Errorf("%+v, want %+v", c, want)
 	}
 	if got := r.Latency().Max(); got < 5*time.Millisecond || got > 6*time.Millisecond {

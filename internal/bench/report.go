@@ -39,7 +39,7 @@ type Report struct {
 // SetPoints adds the measured points.
 func (r *Report) SetPoints(points []*Point, note string) {
 	r.Points, r.Note = points, note
-	if knee := Knee(points); knee != nil && knee.Knee {
+	if knee := Knee(points); knee != nil {
 		r.Knee = knee.Rate
 	}
 }

@@ -46,19 +46,25 @@ func (b *Bench) Sweep(ctx context.Context, rates []float64, each func(*Point)) (
 // Knee marks the sustained point with the most throughput per p99 latency: from
 // there on more load costs more latency than it brings throughput. (Kleinrock
 // 1979, "Power and deterministic rules of thumb for probabilistic problems in
-// computer communications".) One point has no knee.
+// computer communications".) It takes two whole points
+// to compare; nil otherwise.
 func Knee(points []*Point) *Point {
 	var knee *Point
-	most := math.Inf(-1)
+	most, compared := math.Inf(-1), 0
 	for _, p := range points {
 		p.Knee = false
-		if power := p.Rate / p.Latency.P99; p.Sustained && p.Latency.P99 > 0 && power > most {
+		if !p.Sustained || p.Interrupted || p.Latency.P99 <= 0 {
+			continue
+		}
+		compared++
+		if power := p.Rate / p.Latency.P99; power > most {
 			knee, most = p, power
 		}
 	}
-	if knee != nil && len(points) > 1 {
-		knee.Knee = true
+	if compared < 2 {
+		return nil
 	}
+	knee.Knee = true
 	return knee
 }
 
