@@ -59,6 +59,15 @@ func groupGrant(cfg *config.Config) grant {
 	return grant{Resource: "group", Name: cfg.Input.Group, Operations: []string{"Read", "Describe"}, Why: "join the group and commit offsets"}
 }
 
+// transactionGrant is by prefix: processes without an instance name make one up,
+// and an instance ends what another one that died left open.
+func transactionGrant(cfg *config.Config) grant {
+	return grant{
+		Resource: "transactional-id", Name: cfg.Transaction.IDPrefix + "-" + cfg.Input.Group + "-", Prefixed: true,
+		Operations: []string{"Write", "Describe"}, Why: "commit outputs and offsets together",
+	}
+}
+
 // grantsOf lists all that a configuration needs; a configuration that passes its
 // check has no topic in two roles.
 func grantsOf(cfg *config.Config) []grant {
@@ -68,11 +77,8 @@ func grantsOf(cfg *config.Config) []grant {
 		list = append(list, topicGrant(u))
 	}
 	list = append(list, groupGrant(cfg))
-	if cfg.Output.Delivery == "exactly-once" {
-		list = append(list, grant{
-			Resource: "transactional-id", Name: cfg.Transaction.IDPrefix + "-" + cfg.Input.Group + "-", Prefixed: true,
-			Operations: []string{"Write", "Describe"}, Why: "commit outputs and offsets together",
-		})
+	if cfg.Output.Delivery == config.ExactlyOnce {
+		list = append(list, transactionGrant(cfg))
 	}
 	for _, u := range uses {
 		list = append(list, grant{

@@ -39,6 +39,15 @@ func checkCluster(ctx context.Context, f *findings, cfg *config.Config) {
 	}
 	c.sizes(uses)
 	c.group(ctx)
+	c.producer(ctx)
+}
+
+// producer checks what the delivery level needs.
+func (c *clusterCheck) producer(ctx context.Context) {
+	if c.cfg.Output.Delivery == config.ExactlyOnce {
+		c.transactions(ctx)
+		return
+	}
 	c.idempotence(ctx)
 }
 
@@ -92,9 +101,10 @@ func (c *clusterCheck) refusals(ctx context.Context) error {
 		}
 	}
 	c.group(ctx)
-	c.idempotence(ctx)
+	c.producer(ctx)
 	for _, f := range c.f.list {
-		if f.err != nil && (errors.Is(f.err, kafkawire.ErrGroupAuthorization) || errors.Is(f.err, kafkawire.ErrClusterAuthorization)) {
+		if f.err != nil && (errors.Is(f.err, kafkawire.ErrGroupAuthorization) || errors.Is(f.err, kafkawire.ErrClusterAuthorization) ||
+			errors.Is(f.err, kafkawire.ErrTransactionalIDAuthorization)) {
 			errs = append(errs, f.err)
 		}
 	}

@@ -43,11 +43,22 @@ type service struct {
 	client   *kafkawire.Client
 	model    *onnx.Model
 	source   *consumer.Source
-	sink     *producer.Sink
+	sink     closingSink
 	pipeline *pipeline.Pipeline
 
 	ready chan struct{} // closed when it consumes
 }
+
+// closingSink is a sink of either delivery level.
+type closingSink interface {
+	pipeline.Sink
+	Close(ctx context.Context) error
+}
+
+var (
+	_ closingSink = (*producer.Sink)(nil)
+	_ closingSink = (*producer.TransactionalSink)(nil)
+)
 
 // newService starts telemetry and the admin server, loads the runtime and the
 // model, waits for brokers and topics, and wires the rest. It creates nothing in
@@ -104,7 +115,7 @@ func (s *service) verdict(err error, c pipeline.Counts) error {
 			pipeline.ErrDrainTimeout, s.cfg.Shutdown.DrainTimeout, c.Abandoned+c.InFlight)}
 	case errors.Is(err, consumer.ErrConfiguration):
 		return usageErrorf("%w", err)
-	case errors.Is(err, consumer.ErrReplaced):
+	case errors.Is(err, consumer.ErrReplaced), errors.Is(err, pipeline.ErrSuperseded):
 		return &exitError{exitFailure, err}
 	default:
 		return err

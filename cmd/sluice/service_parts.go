@@ -57,16 +57,22 @@ func (s *service) assemble(ctx context.Context, deps serviceDeps) (err error) {
 	if err := permitted.refusals(ctx); err != nil {
 		return err
 	}
-	return s.connectParts(meta, codec, tel) //nolint:contextcheck // the producer lives until Close
+	return s.connectParts(ctx, meta, codec, tel)
 }
 
 // connectParts makes source, sink and pipeline.
-func (s *service) connectParts(meta *kafkawire.Metadata, codec *schemas.Codec, tel *pipeline.Telemetry) (err error) {
+func (s *service) connectParts(ctx context.Context, meta *kafkawire.Metadata, codec *schemas.Codec, tel *pipeline.Telemetry) (err error) {
 	budget := pipeline.NewBudget(int64(s.cfg.Input.MaxInFlightBytes))
-	if s.sink, err = producer.NewSink(s.client, sinkConfig(s.cfg, meta.ClusterID, s.model), tel); err != nil {
-		return usageErrorf("%w", err)
+	input := sourceConfig(s.cfg, budget)
+	if s.cfg.Output.Delivery == config.ExactlyOnce {
+		err = s.transactional(ctx, meta.ClusterID, &input, tel)
+	} else if s.sink, err = producer.NewSink(s.client, sinkConfig(s.cfg, meta.ClusterID, s.model), tel); err != nil { //nolint:contextcheck // the producer lives until Close
+		err = usageErrorf("%w", err)
 	}
-	if s.source, err = consumer.NewSource(s.client, sourceConfig(s.cfg, budget), tel); err != nil {
+	if err != nil {
+		return err
+	}
+	if s.source, err = consumer.NewSource(s.client, input, tel); err != nil {
 		return usageErrorf("%w", err)
 	}
 	if s.pipeline, err = pipeline.New(pipelineConfig(s.cfg, s.model, budget), s.source, codec, s.model, s.sink, tel); err != nil {
@@ -235,6 +241,9 @@ func destination(cfg *config.Config) func(*pipeline.Item) string {
 
 // promise is the sentence of a delivery level.
 func promise(cfg *config.Config) string {
+	if cfg.Output.Delivery == config.ExactlyOnce {
+		return exactlyOncePromise(cfg)
+	}
 	return fmt.Sprintf("at-least-once: no input without an outcome, and retries of a produce make no duplicates; "+
 		"after a crash or a lost partition an outcome may come twice, at most %d of them", 2*cfg.Input.MaxInFlight)
 }

@@ -90,10 +90,10 @@ func TestFlagsTakeTheirEnvironmentNames(t *testing.T) {
 	sluiceWith(t, []string{"SLUICE_SET=input.group=g\nquux=1"}, "", "check").want(t, exitUsage, `unknown key "quux"`)
 }
 
-func TestExactlyOnceIsRefusedInOneSentence(t *testing.T) {
+func TestExactlyOnceNeedsOrder(t *testing.T) {
 	t.Parallel()
 	file := configFile(t, "127.0.0.1:1")
-	sluice(t, "run", "-c", file, "--set", "output.delivery=exactly-once").want(t, exitUsage, "delivery: exactly-once is not built yet")
+	sluice(t, "run", "-c", file, "--set", "output.delivery=exactly-once", "--set", "output.order=none").want(t, exitUsage, "none does not go with exactly-once")
 }
 
 func TestCompletionScripts(t *testing.T) {

@@ -53,6 +53,10 @@ func (g *generation) out(err error) {
 // partitions belong to others. When it fails, they redo what it would have said;
 // when it is cut short by Close, Close does it again.
 func (g *generation) commitFinally(ctx context.Context) {
+	if g.s.cfg.Transactions != nil {
+		g.transactFinally(ctx)
+		return
+	}
 	for {
 		err := g.commitOnce(ctx)
 		if err == nil {

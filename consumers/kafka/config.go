@@ -90,6 +90,9 @@ type Config struct {
 	// Budget is the byte budget shared with other parts; nil makes one of
 	// MaxInFlightBytes.
 	Budget *pipeline.Budget
+	// Transactions, when set, commit the positions together with the outcomes
+	// (exactly-once). The outcomes must be ordered.
+	Transactions Transactions
 }
 
 // withDefaults returns c with every zero field set.
@@ -147,6 +150,7 @@ func (c Config) Validate() error {
 	wrong(c.MaxInFlightBytes < 1, "input.max_in_flight_bytes: %d must be at least 1", c.MaxInFlightBytes)
 	wrong(c.MaxUncommitted < 1, "input.max_uncommitted: %d must be at least 1", c.MaxUncommitted)
 	wrong(c.CommitInterval < 0, "input.commit_interval: %v must not be negative", c.CommitInterval)
+	wrong(c.Transactions != nil && c.Unordered, "output.order: none does not go with exactly-once")
 	return errors.Join(errs...)
 }
 

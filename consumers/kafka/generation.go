@@ -60,10 +60,14 @@ func (g *generation) start(ctx context.Context) {
 	loops, stopLoops := context.WithCancel(ctx)
 	commits, stopCommits := context.WithCancel(ctx)
 	g.stopLoops, g.stopCommits = stopLoops, stopCommits
-	g.loops.Go(func() { g.openLoop(loops) })       // ends at fence
-	g.loops.Go(func() { g.routeLoop(loops) })      // ends at fence
-	g.loops.Go(func() { g.watchLoop(loops) })      // ends at fence
-	g.commits.Go(func() { g.commitLoop(commits) }) // ends at finish
+	g.loops.Go(func() { g.openLoop(loops) })  // ends at fence
+	g.loops.Go(func() { g.routeLoop(loops) }) // ends at fence
+	g.loops.Go(func() { g.watchLoop(loops) }) // ends at fence
+	commit := g.commitLoop
+	if g.s.cfg.Transactions != nil {
+		commit = g.transactLoop
+	}
+	g.commits.Go(func() { commit(commits) }) // ends at finish
 }
 
 // fetcherOf returns the loops of a broker, starting them the first time. Only
@@ -141,6 +145,9 @@ func (g *generation) finish() {
 			lane.Close()
 		}
 		g.s.metrics.forget(p.topicPartition)
+	}
+	if t := g.s.cfg.Transactions; t != nil {
+		t.Drop(pipeline.ErrRedo)
 	}
 }
 

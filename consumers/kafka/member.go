@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/sluice-ml/sluice/internal/kafkawire"
+	"github.com/sluice-ml/sluice/pipeline"
 )
 
 // member is this process's place in the group: the classic group protocol, eager.
@@ -77,6 +78,8 @@ func (m *member) fatal(err error) error {
 	switch {
 	case isCode(err, kafkawire.ErrFencedInstanceID):
 		return fmt.Errorf("%w %q in group %q: give each process its own input.instance", ErrReplaced, cfg.Instance, cfg.Group)
+	case errors.Is(err, pipeline.ErrSuperseded):
+		return err
 	case isCode(err, kafkawire.ErrInvalidSessionTimeout):
 		return fmt.Errorf("%w: input.session_timeout %v is outside the broker's group.min.session.timeout.ms and group.max.session.timeout.ms (6s to 30m by default): %w",
 			ErrConfiguration, cfg.SessionTimeout, err)

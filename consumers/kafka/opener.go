@@ -2,9 +2,12 @@ package kafka
 
 import (
 	"context"
+	"errors"
 	"maps"
 	"slices"
 	"time"
+
+	"github.com/sluice-ml/sluice/pipeline"
 )
 
 // openLoop begins the epochs of partitions: it reads committed offsets, applies
@@ -90,7 +93,11 @@ func (p *partition) checkEpoch() {
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.phase != closed && p.laneErr.Load() == failed {
+	switch {
+	case p.phase == closed || p.laneErr.Load() != failed:
+	case errors.Is(*failed, pipeline.ErrRedo):
+		p.redo()
+	default:
 		p.abandon(reasonOutput, *failed)
 	}
 }

@@ -72,7 +72,10 @@ func NewSource(client *kafkawire.Client, cfg Config, tel *pipeline.Telemetry) (*
 		budget = pipeline.NewBudget(cfg.MaxInFlightBytes)
 	}
 	s.memory = &memory{budget: budget, keep: cfg.MaxInFlightBytes / 4, released: s.released}
-	s.gate = pipeline.NewGate(cfg.MaxInFlight, func() { nudge(s.commitWake) })
+	if cfg.Transactions == nil {
+		// With transactions what is settled is committed: there is nothing between.
+		s.gate = pipeline.NewGate(cfg.MaxInFlight, func() { nudge(s.commitWake) })
+	}
 	s.member = &member{s: s, generation: -1}
 	return s, nil
 }

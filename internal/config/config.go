@@ -133,6 +133,15 @@ type Transaction struct {
 	Timeout  time.Duration `yaml:"timeout" min:"1s"`
 }
 
+// TransactionalID is the name of a process's transactions: stable for a member
+// with an instance name, else made unique by the suffix.
+func (c *Config) TransactionalID(suffix string) string {
+	if c.Input.Instance != "" {
+		suffix = c.Input.Instance
+	}
+	return c.Transaction.IDPrefix + "-" + c.Input.Group + "-" + suffix
+}
+
 // Runtime is where ONNX Runtime is.
 type Runtime struct {
 	Library string `yaml:"library"`

@@ -141,7 +141,12 @@ func (l *loader) validateDelivery() {
 	if o.Order == "none" {
 		l.problem(l.where("output.order"), "output.order", "none does not go with exactly-once; write order: partition")
 	}
-	l.problem(l.where("output.delivery"), "output.delivery", "delivery: exactly-once is not built yet; write delivery: at-least-once, its outcome ids let readers drop repeats")
+	if l.cfg.Transaction.IDPrefix == "" {
+		l.problem(l.where("transaction.id_prefix"), "transaction.id_prefix", "is empty; write a name, such as sluice: permissions are granted by it")
+	}
+	if l.cfg.Input.Isolation == "read_uncommitted" {
+		l.warn(l.where("input.isolation"), "input.isolation", "read_uncommitted with exactly-once: inputs of aborted transactions have outcomes too")
+	}
 }
 
 var topicName = regexp.MustCompile(`^[a-zA-Z0-9._-]{1,249}$`)

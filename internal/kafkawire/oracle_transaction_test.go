@@ -36,14 +36,13 @@ func TestAddPartitionsToTxnIsEncodedAsOthersDo(t *testing.T) {
 			}
 			res.Topics = append(res.Topics, rt)
 			r := answerOf(res, v, flex)
-			throttle, code := decodeAddPartitions(r)
+			throttle, refused := decodeAddPartitions(r)
 			wantAll(t, r, r.err)
-			want := ErrTopicAuthorization
-			if name == "good" {
-				want = ErrNone
-			}
-			if throttle != 4 || code != want {
-				t.Errorf("%s: throttle %d, %v", name, throttle, code)
+			want := map[string]PartitionError{
+				"first": {"a", 1, ErrTopicAuthorization}, "last": {"a", 2, ErrTopicAuthorization}, "good": {},
+			}[name]
+			if throttle != 4 || refused != want {
+				t.Errorf("%s: throttle %d, %v", name, throttle, refused)
 			}
 		}
 	})

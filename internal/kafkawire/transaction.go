@@ -88,13 +88,37 @@ func (c *Client) txnCall(ctx context.Context, t *TxnProducer, q *request, decode
 	return nil
 }
 
+// PartitionError is the refusal of one partition of a request.
+type PartitionError struct {
+	Topic     string
+	Partition int32
+	Code      ErrorCode
+}
+
+// Error implements error.
+func (e *PartitionError) Error() string {
+	return fmt.Sprintf("%s/%d: %v", e.Topic, e.Partition, e.Code)
+}
+
+// Unwrap returns the code.
+func (e *PartitionError) Unwrap() error { return e.Code }
+
 // AddPartitionsToTxn tells the coordinator which partitions the transaction will
-// write to, before the first batch to them; only in the first protocol. The error
-// is the first partition's that has one.
+// write to, before the first batch to them; only in the first protocol. A refusal
+// is a *PartitionError of the first partition that has one.
 func (c *Client) AddPartitionsToTxn(ctx context.Context, t *TxnProducer, parts map[string][]int32) error {
-	return c.txnCall(ctx, t, &request{api: apiAddPartitionsToTxn, encode: func(w *wireWriter) {
+	var refused PartitionError
+	err := c.txnCall(ctx, t, &request{api: apiAddPartitionsToTxn, encode: func(w *wireWriter) {
 		t.encodeAddPartitions(w, parts)
-	}}, decodeAddPartitions)
+	}}, func(r *wireReader) (int32, ErrorCode) {
+		throttle, e := decodeAddPartitions(r)
+		refused = e
+		return throttle, e.Code
+	})
+	if err != nil && refused.Code != ErrNone {
+		return fmt.Errorf("AddPartitionsToTxn of %q: %w", t.TransactionalID, &refused)
+	}
+	return err
 }
 
 func (t *TxnProducer) encodeAddPartitions(w *wireWriter, parts map[string][]int32) {
@@ -123,22 +147,22 @@ func (t *TxnProducer) encode(w *wireWriter) {
 	w.int16(t.Epoch)
 }
 
-func decodeAddPartitions(r *wireReader) (throttleMillis int32, code ErrorCode) {
+func decodeAddPartitions(r *wireReader) (throttleMillis int32, refused PartitionError) {
 	throttleMillis = r.int32()
 	for n := r.arrayLen(2); n > 0 && r.err == nil; n-- {
-		_ = r.string()
+		topic := r.string()
 		for n := r.arrayLen(6); n > 0 && r.err == nil; n-- {
-			r.int32() // partition
+			got := PartitionError{topic, r.int32(), ErrorCode(r.int16())}
 			// When one partition is refused, the others were not attempted.
-			if got := ErrorCode(r.int16()); got != ErrNone && (code == ErrNone || code == ErrOperationNotAttempted) {
-				code = got
+			if got.Code != ErrNone && (refused.Code == ErrNone || refused.Code == ErrOperationNotAttempted) {
+				refused = got
 			}
 			r.tags()
 		}
 		r.tags()
 	}
 	r.tags()
-	return throttleMillis, code
+	return throttleMillis, refused
 }
 
 // AddOffsetsToTxn tells the coordinator that the transaction will commit offsets
@@ -208,25 +232,28 @@ type TxnOffsets struct {
 }
 
 // TxnOffsetCommit sends the positions to the group's coordinator, on broker node;
-// they count when the transaction is committed. The result has the broker's
-// verdict in each Err.
-func (c *Client) TxnOffsetCommit(ctx context.Context, node int32, t *TxnProducer, o *TxnOffsets) ([]GroupOffset, error) {
+// they count when the transaction is committed. A refusal of any of them is an
+// *OffsetsError.
+func (c *Client) TxnOffsetCommit(ctx context.Context, node int32, t *TxnProducer, o *TxnOffsets) error {
 	p, err := c.peer(ctx, node, apiTxnOffsetCommit)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	r, err := c.call(ctx, p, t.versionsFor(&request{api: apiTxnOffsetCommit, wait: commitWait, encode: func(w *wireWriter) {
 		t.encodeTxnOffsets(w, o)
 	}}))
 	if err != nil {
-		return nil, err
+		return err
 	}
 	offsets, throttle, err := (&OffsetCommitRequest{Offsets: o.Offsets}).decode(r) // the answers are alike
 	if err != nil {
-		return nil, c.netError(ctx, p, apiTxnOffsetCommit, err)
+		return c.netError(ctx, p, apiTxnOffsetCommit, err)
 	}
 	c.throttled(p, apiTxnOffsetCommit, throttle)
-	return offsets, nil
+	if refused := (&OffsetsError{offsets}); refused.Unwrap() != nil {
+		return refused
+	}
+	return nil
 }
 
 func (t *TxnProducer) encodeTxnOffsets(w *wireWriter, o *TxnOffsets) {
@@ -241,15 +268,49 @@ func (t *TxnProducer) encodeTxnOffsets(w *wireWriter, o *TxnOffsets) {
 	w.tags()
 }
 
+// OffsetsError is a commit that the group's coordinator refused for some of its
+// partitions; each has its verdict.
+type OffsetsError struct{ Offsets []GroupOffset }
+
+// Error implements error.
+func (e *OffsetsError) Error() string {
+	for i := range e.Offsets {
+		if o := &e.Offsets[i]; o.Err != ErrNone {
+			return fmt.Sprintf("commit offset %d of %s/%d: %v", o.Offset, o.Topic, o.Partition, o.Err)
+		}
+	}
+	return "commit offsets"
+}
+
+// Unwrap returns the first refusal.
+func (e *OffsetsError) Unwrap() error {
+	for i := range e.Offsets {
+		if code := e.Offsets[i].Err; code != ErrNone {
+			return code
+		}
+	}
+	return nil
+}
+
 // TxnAuthorized asks the coordinator whether this principal may use a
 // transactional id, without touching what runs under it: an abort by a producer
 // that does not exist is refused for that only after the permission was checked.
 func (c *Client) TxnAuthorized(ctx context.Context, transactionalID string) error {
-	_, err := c.EndTxn(ctx, &TxnProducer{TransactionalID: transactionalID, ProducerID: NoProducerID, Epoch: NoProducerEpoch}, false)
-	switch {
-	case errors.Is(err, ErrInvalidProducerIDMapping), errors.Is(err, ErrProducerFenced),
-		errors.Is(err, ErrInvalidProducerEpoch), errors.Is(err, ErrInvalidTxnState):
-		return nil
+	ctx, cancel := context.WithTimeout(ctx, findCoordinatorLimit)
+	defer cancel()
+	for {
+		_, err := c.EndTxn(ctx, &TxnProducer{TransactionalID: transactionalID, ProducerID: NoProducerID, Epoch: NoProducerEpoch}, false)
+		switch {
+		case errors.Is(err, ErrInvalidProducerIDMapping), errors.Is(err, ErrProducerFenced),
+			errors.Is(err, ErrInvalidProducerEpoch), errors.Is(err, ErrInvalidTxnState):
+			return nil
+		case errors.Is(err, ErrCoordinatorLoading), errors.Is(err, ErrCoordinatorNotAvailable),
+			errors.Is(err, ErrNotCoordinator), errors.Is(err, ErrConcurrentTransactions):
+		default:
+			return err
+		}
+		if sleep(ctx, coordinatorRetry) != nil {
+			return err
+		}
 	}
-	return err
 }

@@ -90,13 +90,9 @@ func (w *txnWorld) offset(at int64) {
 		if err != nil {
 			return err
 		}
-		got, err := w.c.TxnOffsetCommit(ctx, node, &w.p, &TxnOffsets{Group: w.group, Generation: -1, Offsets: []GroupOffset{
+		return w.c.TxnOffsetCommit(ctx, node, &w.p, &TxnOffsets{Group: w.group, Generation: -1, Offsets: []GroupOffset{
 			{Topic: w.topic, Partition: 0, Offset: at, LeaderEpoch: -1, Metadata: w.p.TransactionalID},
 		}})
-		if err != nil {
-			return err
-		}
-		return got[0].Err.err()
 	})
 }
 

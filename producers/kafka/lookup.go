@@ -124,8 +124,15 @@ func (d *dispatcher) ask(ctx context.Context, t *topic, now time.Time) {
 // maxMessage is the topic's max.message.bytes, 0 when it may not be read: then
 // batches that are too large are split when they are refused.
 func (p *Producer) maxMessage(ctx context.Context, name string) int {
+	return maxMessage(ctx, p.broker, name)
+}
+
+func maxMessage(ctx context.Context, b interface {
+	TopicConfig(ctx context.Context, topic string, keys ...string) (map[string]string, error)
+}, name string,
+) int {
 	const key = "max.message.bytes"
-	config, err := p.broker.TopicConfig(ctx, name, key)
+	config, err := b.TopicConfig(ctx, name, key)
 	if err != nil {
 		return 0
 	}
