@@ -69,6 +69,13 @@ accept: build bench-venv ## hold the promises on a real Kafka against Python, fr
 	go build -o bin/accept ./deploy/bench/accept
 	deploy/kafka/broker.sh with -- bash -c 'bin/accept -python $(BENCH_VENV)/bin/python -out $(RESULTS) -restart-broker "deploy/kafka/broker.sh restart $$KAFKA_DIR" $(ARGS)'
 
+# Fault campaigns; six minutes with these defaults. For example:
+# make faults ARGS="-kinds kill,freeze -seeds 1,2,3 -records 100000 -out deploy/bench/results/faults.md"
+.PHONY: faults
+faults: build ## two processes under kill -9, SIGTERM, SIGSTOP and a killed broker: nothing lost, nothing twice
+	go build -o bin/faults ./deploy/bench/faults
+	deploy/kafka/broker.sh with -- bash -c 'bin/faults -restart-broker "deploy/kafka/broker.sh restart $$KAFKA_DIR" $(ARGS)'
+
 # The whole takes some hours on two cores; in about ten minutes:
 # make bench ARGS="-points drain -payloads json,raw -rounds 3 -records 200000"
 .PHONY: bench

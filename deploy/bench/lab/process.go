@@ -123,6 +123,9 @@ func (v *Process) Stop() (code int, took time.Duration, err error) {
 	return v.ExitCode(), time.Since(began), nil
 }
 
+// Signal sends a signal to the process.
+func (v *Process) Signal(s os.Signal) error { return v.cmd.Process.Signal(s) }
+
 // Kill sends SIGKILL and waits.
 func (v *Process) Kill() {
 	_ = v.cmd.Process.Kill()

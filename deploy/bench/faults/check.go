@@ -1,0 +1,167 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kgo"
+)
+
+// keys come again and again, each in one partition, so that their order shows.
+const keys = 64
+
+// record is the id-th input; every poison-th cannot be decoded.
+func (r *run) record(id int) *kgo.Record {
+	value := fmt.Appendf(nil, `{"id":%d,"x":[1,2,3,%d]}`, id, id%1000)
+	if r.poisoned(id) {
+		value = fmt.Append(nil, "poison ", id)
+	}
+	return &kgo.Record{Topic: r.setup.Input, Key: fmt.Append(nil, "k", id%keys), Value: value}
+}
+
+func (r *run) poisoned(id int) bool { return r.poison > 0 && id%r.poison == r.poison-1 }
+
+// tally is what came out.
+type tally struct {
+	outcomes, lost, twice, disorder, wrong int
+	// aborted are records that only read_uncommitted shows.
+	aborted int64
+}
+
+// violation says what the delivery level does not allow.
+func (t *tally) violation(delivery string) error {
+	bad := t.lost + t.wrong
+	if delivery == "exactly-once" {
+		bad += t.twice + t.disorder
+	}
+	if bad > 0 {
+		return fmt.Errorf("lost %d, twice %d, out of order %d, wrong %d", t.lost, t.twice, t.disorder, t.wrong)
+	}
+	return nil
+}
+
+// tally reads outputs and dead letters and compares them with the oracle: y = 2x+1,
+// a dead letter for a poisoned record, the outputs of a key in the order of its
+// inputs.
+func (r *run) tally(ctx context.Context) (*tally, error) {
+	t := &tally{}
+	seen := make([]int, r.records)
+	last := map[string]int{}
+	err := r.committed(ctx, t, r.setup.Output, func(rec *kgo.Record) {
+		var result struct {
+			ID      int
+			Outputs map[string][]float64
+		}
+		if err := json.Unmarshal(rec.Value, &result); err != nil || result.ID < 0 || result.ID >= r.records || r.poisoned(result.ID) {
+			t.wrong++
+			return
+		}
+		seen[result.ID]++
+		if y := result.Outputs["y"]; len(y) != 4 || y[0] != 3 || y[1] != 5 || y[2] != 7 || y[3] != 2*float64(result.ID%1000)+1 {
+			t.wrong++
+		}
+		key := string(rec.Key)
+		if before, ok := last[key]; ok && before >= result.ID {
+			t.disorder++
+		}
+		last[key] = result.ID
+	})
+	if err != nil {
+		return nil, err
+	}
+	err = r.committed(ctx, t, r.setup.DLQ, func(rec *kgo.Record) {
+		id, err := strconv.Atoi(strings.TrimPrefix(string(rec.Value), "poison "))
+		if err != nil || id < 0 || id >= r.records || !r.poisoned(id) {
+			t.wrong++
+			return
+		}
+		seen[id]++
+	})
+	for _, n := range seen {
+		t.outcomes += n
+		switch {
+		case n == 0:
+			t.lost++
+		case n > 1:
+			t.twice += n - 1
+		}
+	}
+	return t, err
+}
+
+// committed reads a topic to its end as franz-go's read_committed shows it, and
+// counts the records that it hides.
+func (r *run) committed(ctx context.Context, t *tally, topic string, f func(*kgo.Record)) error {
+	visible, all := int64(0), int64(0)
+	if err := r.read(ctx, topic, kgo.ReadCommitted(), func(rec *kgo.Record) { visible++; f(rec) }); err != nil {
+		return err
+	}
+	if err := r.read(ctx, topic, kgo.ReadUncommitted(), func(*kgo.Record) { all++ }); err != nil {
+		return err
+	}
+	t.aborted += all - visible
+	return nil
+}
+
+func (r *run) read(ctx context.Context, topic string, level kgo.IsolationLevel, f func(*kgo.Record)) error {
+	ends, err := r.Admin.ListCommittedOffsets(ctx, topic)
+	if err != nil {
+		return err
+	}
+	left := map[int32]int64{}
+	ends.Each(func(o kadm.ListedOffset) {
+		if o.Offset > 0 {
+			left[o.Partition] = o.Offset
+		}
+	})
+	// Control records are asked for: an end behind a marker is reached only so.
+	client, err := kgo.NewClient(kgo.SeedBrokers(r.Brokers...), kgo.ConsumeTopics(topic), kgo.FetchIsolationLevel(level),
+		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()), kgo.KeepControlRecords())
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	for len(left) > 0 {
+		fetches := client.PollFetches(ctx)
+		if err := fetches.Err(); err != nil {
+			return err
+		}
+		for rec := range fetches.RecordsAll() {
+			end, wanted := left[rec.Partition]
+			if wanted && !rec.Attrs.IsControl() && rec.Offset < end {
+				f(rec)
+			}
+			if rec.Offset >= end-1 {
+				delete(left, rec.Partition)
+			}
+		}
+	}
+	return nil
+}
+
+// report writes the raw counts of a run.
+func (r *run) report(t *tally, caughtUp time.Duration) error {
+	rest, verdict := lag(r, caughtUp), "held"
+	if err := t.violation(r.delivery); err != nil {
+		verdict = "VIOLATED"
+	}
+	return r.write(fmt.Sprintf(`
+## %s, seed %d: %s
+
+- %d records at %d a second; harmed %d times; all committed %s after the last one was due
+- outcomes in read_committed: %d of %d; lost %d, twice %d, out of order per key %d, unlike the oracle %d
+- records of aborted transactions, which only read_uncommitted shows: %d
+- exit codes of the processes asked to end: %v
+`, r.harm.title, r.seed, verdict, r.records, r.rate, r.harmed, rest.Round(100*time.Millisecond),
+		t.outcomes, r.records, t.lost, t.twice, t.disorder, t.wrong, t.aborted, r.codes))
+}
+
+// lag is how long after the load's own time everything was committed.
+func lag(r *run, caughtUp time.Duration) time.Duration {
+	return max(caughtUp-time.Duration(r.records)*time.Second/time.Duration(r.rate), 0)
+}
