@@ -32,7 +32,7 @@ func (s *service) transactional(ctx context.Context, clusterID string, input *co
 	default:
 		return dependencyErrorf("start transactions: %w", err)
 	}
-	s.sink, input.Transactions = sink, sink
+	s.sink, input.Transactions, input.TransactionalID = sink, sink, id
 	s.log.Info("transactions", "transactional_id", id, "interval", s.cfg.Input.CommitInterval, "timeout", s.cfg.Transaction.Timeout)
 	return nil
 }

@@ -93,6 +93,9 @@ type Config struct {
 	// Transactions, when set, commit the positions together with the outcomes
 	// (exactly-once). The outcomes must be ordered.
 	Transactions Transactions
+	// TransactionalID is the name of those transactions: commits carry it, so that
+	// an heir can end what this process leaves open.
+	TransactionalID string
 }
 
 // withDefaults returns c with every zero field set.

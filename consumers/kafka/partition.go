@@ -83,6 +83,9 @@ type partition struct {
 	// id or the metadata says that the topic is still the same: the position of a
 	// deleted topic must not be committed to the next one of its name.
 	unsure bool
+	// unstableSince is when a transaction was first seen to hold the committed
+	// offset, inheritedAt when the last try was made to end it.
+	unstableSince, inheritedAt time.Time
 
 	node, leaderEpoch int32
 	fetchPos          int64 // next offset to ask for

@@ -3,7 +3,6 @@ package kafka
 import (
 	"context"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/sluice-ml/sluice/internal/kafkawire"
@@ -43,6 +42,7 @@ func (g *generation) openAll(ctx context.Context, parts []*partition) {
 	}
 	firsts := firstCounts(offsets, s.topics.counts())
 	starts := map[int64][]epochStart{} // by what the leaders are asked for
+	var unstable []*partition
 	for _, p := range parts {
 		switch o := findOffset(offsets, p.topicPartition); {
 		case err != nil:
@@ -53,6 +53,7 @@ func (g *generation) openAll(ctx context.Context, parts []*partition) {
 			p.mu.Lock()
 			p.notBefore = time.Now().Add(unstablePause)
 			p.mu.Unlock()
+			unstable = append(unstable, p)
 		case o.Err != kafkawire.ErrNone:
 			p.later(o.Err)
 		default:
@@ -67,6 +68,9 @@ func (g *generation) openAll(ctx context.Context, parts []*partition) {
 	}
 	for timestamp, list := range starts {
 		g.openAt(ctx, timestamp, list)
+	}
+	if len(unstable) > 0 {
+		g.inherit(ctx, unstable)
 	}
 }
 
@@ -198,7 +202,7 @@ func (p *partition) open(e epochStart) {
 	if p.settledTo > e.at && e.topicID == p.topicID && e.committed >= 0 {
 		e.at = p.settledTo // its commit is still under way
 	}
-	p.settledTo = 0
+	p.settledTo, p.unstableSince = 0, time.Time{}
 	p.g.s.topics.settle(p.topicPartition)
 	p.topicID, p.orphan, p.metadata = e.topicID, false, e.metadata
 	p.committed, p.openedAt, p.fetchPos = e.committed, e.at, e.at
@@ -263,7 +267,7 @@ func firstCounts(offsets []kafkawire.GroupOffset, initial map[string]int32) map[
 		if o.Offset < 0 {
 			continue
 		}
-		n, ok := strings.CutPrefix(o.Metadata, firstPrefix)
+		n, ok := metadataField(o.Metadata, firstPrefix)
 		count, err := strconv.ParseInt(n, 10, 32)
 		if !ok || err != nil {
 			foreign[o.Topic] = true

@@ -122,7 +122,7 @@ func (g *generation) plan(moved map[*pipeline.Partition]int64) (*kafkawire.TxnOf
 		default:
 			c.parts, c.lanes = append(c.parts, p), append(c.lanes, lane)
 			c.request.Offsets = append(c.request.Offsets, kafkawire.GroupOffset{
-				Topic: p.topic, Partition: p.id, Offset: position, LeaderEpoch: -1, Metadata: p.metadata,
+				Topic: p.topic, Partition: p.id, Offset: position, LeaderEpoch: -1, Metadata: withOwner(p.metadata, g.s.cfg.TransactionalID),
 			})
 		}
 		p.mu.Unlock()

@@ -100,7 +100,7 @@ type exact struct {
 	once   sync.Once
 }
 
-func (w *world) exact(id string, model *pipelinetest.Model) *exact {
+func (w *world) exact(id string, model *pipelinetest.Model, timeout ...time.Duration) *exact {
 	w.Helper()
 	p := &exact{wire: &wire{w: w}, ended: make(chan struct{}), reg: metrics.NewRegistry()}
 	client, err := kafkawire.NewClient(kafkawire.Config{Brokers: w.cluster.ListenAddrs(), Dial: p.wire.dial})
@@ -113,6 +113,10 @@ func (w *world) exact(id string, model *pipelinetest.Model) *exact {
 	cfg.Instance = id
 	sinkCfg := producer.SinkConfig{Topic: "out", Group: "g", Partition: producer.PartitionSame}
 	txn := producer.TransactionConfig{ID: "test-g-" + id, Inputs: []string{"in"}}
+	for _, d := range timeout {
+		txn.Timeout = d
+	}
+	cfg.TransactionalID = txn.ID
 	if p.sink, err = producer.NewTransactionalSink(w.Context(), client, sinkCfg, txn, tel); err != nil {
 		w.Fatal(err)
 	}
@@ -345,6 +349,42 @@ func TestTooLargeOutputsAreDeadLettersInTheTransaction(t *testing.T) {
 			w.Errorf("counts %+v", c)
 		}
 	}, kfake.NumBrokers(1))
+}
+
+// An instance dies between the commit of its offsets and the end of the transaction,
+// and does not come back: its heir does not wait for the transaction's timeout.
+func TestHeirEndsTheTransactionOfADeadOwner(t *testing.T) {
+	t.Parallel()
+	for name, opts := range protocols() {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			inBubble(t, func(w *world) {
+				w.exactTopics(2)
+				const never = 10 * time.Minute
+				dead := w.exact("a", &pipelinetest.Model{}, never)
+				w.feed(2, 0, 50, nil)
+				w.caughtUp(2)
+				ends := w.cluster.Fault(kfake.Fault{
+					Keys: []kmsg.Key{kmsg.EndTxn}, TopLevel: true, Err: kerr.ConcurrentTransactions, Count: -1,
+				})
+				w.feed(2, 50, 100, nil)
+				w.until(5*time.Second, "a transaction is about to end", func() bool { return ends.Hits() > 0 })
+				dead.kill()
+				ends.Remove()
+				died := time.Now()
+
+				heir := w.exact("b", &pipelinetest.Model{}, never)
+				w.until(w.config().SessionTimeout+1500*time.Millisecond, "the heir goes on", func() bool {
+					return w.committed(0) == 100 && w.committed(1) == 100
+				})
+				w.Logf("%v after the death", time.Since(died))
+				if err := heir.stop(); err != nil {
+					w.Error(err)
+				}
+				w.wantOnce(2, 100, nil)
+			}, opts...)
+		})
+	}
 }
 
 // harm is one fault of the plan.
