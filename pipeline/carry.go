@@ -52,6 +52,7 @@ func (w *worker) carry(ctx context.Context, items []*Item) {
 		return
 	}
 	if !w.p.batcher.atOnce(ready) {
+		own(ready) // the next piece is decoded into the same stage
 		w.p.batcher.add(ready, ready[len(ready)-1].state.decodedAt)
 		return
 	}
@@ -73,10 +74,11 @@ func (w *worker) piece(waiting, takers int) int {
 	return n
 }
 
-// openStage gets memory to decode into where the model has any.
+// openStage gets memory to decode into where the model has any and what is decoded
+// does not wait.
 func (w *worker) openStage() {
 	stager, ok := w.p.model.(Stager)
-	if !ok || !w.p.batcher.mixes() {
+	if !ok || !w.p.batcher.mixes() || w.p.batcher.maxDelay > 0 {
 		return
 	}
 	if stage := stager.NewStage(w.p.batcher.maxRows); stage != nil {

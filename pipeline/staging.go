@@ -1,6 +1,7 @@
 package pipeline
 
 import (
+	"bytes"
 	"unsafe"
 
 	"github.com/sluice-ml/sluice/schemas"
@@ -60,6 +61,21 @@ func unstage(req *schemas.Request) {
 	inputs := req.Inputs[:cap(req.Inputs)]
 	for i := range inputs {
 		inputs[i].Data = nil
+	}
+}
+
+// own copies what lies in a stage: the items outlive their worker's piece.
+func own(items []*Item) {
+	for _, it := range items {
+		if !it.state.staged {
+			continue
+		}
+		it.state.staged = false
+		for i := range it.Req.Inputs {
+			if t := &it.Req.Inputs[i]; !it.Req.Lent {
+				t.Data = bytes.Clone(t.Data)
+			}
+		}
 	}
 }
 
