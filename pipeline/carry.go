@@ -27,18 +27,13 @@ func (w *worker) carryAll(ctx context.Context) {
 		case len(items) > 0:
 			w.carry(ctx, items)
 		case ended:
-			w.p.batcher.signal() // the other workers
 			return
 		case w.p.inbox.rest():
 			if wait > 0 {
 				w.timer.Reset(wait)
 			}
-			select {
-			case <-w.p.batcher.wake:
-			case <-w.timer.C:
-			}
+			w.p.inbox.wait(w.timer.C)
 			w.timer.Stop()
-			w.p.inbox.resume()
 		}
 	}
 }

@@ -3,6 +3,7 @@ package pipeline
 import (
 	"context"
 	"sync"
+	"time"
 )
 
 // inbox holds what was received until a goroutine decodes it. While all are busy
@@ -12,6 +13,9 @@ import (
 type inbox struct {
 	room int
 	wake chan struct{} // size 1: a signal to those who take; shared with the batcher when they do both
+	// ended is closed by close. A signal could be lost: one who turned to the batcher
+	// for good may take it.
+	ended chan struct{}
 
 	mu      sync.Mutex
 	items   []*Item // items[taken:] wait, oldest first
@@ -23,7 +27,7 @@ type inbox struct {
 }
 
 func newInbox(room int, wake chan struct{}) *inbox {
-	return &inbox{room: room, wake: wake, freed: make(chan struct{}, 1)}
+	return &inbox{room: room, wake: wake, ended: make(chan struct{}), freed: make(chan struct{}, 1)}
 }
 
 // space blocks until there is room and says for how many items.
@@ -101,18 +105,16 @@ func (b *inbox) next(dst []*Item, piece func(waiting, takers int) int) ([]*Item,
 			return items, true
 		}
 		if ended {
-			nudge(b.wake) // the others
 			return items, false
 		}
 		if b.rest() {
-			<-b.wake
-			b.resume()
+			b.wait(nil)
 		}
 	}
 }
 
 // rest notes that the caller is about to wait for a signal; false says that it
-// need not: something is there. The caller says resume afterwards.
+// need not: something is there. The caller says wait afterwards.
 func (b *inbox) rest() bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -123,7 +125,13 @@ func (b *inbox) rest() bool {
 	return true
 }
 
-func (b *inbox) resume() {
+// wait blocks until a signal, the timer or the end comes.
+func (b *inbox) wait(timer <-chan time.Time) {
+	select {
+	case <-b.wake:
+	case <-timer:
+	case <-b.ended:
+	}
 	b.mu.Lock()
 	b.idle--
 	b.mu.Unlock()
@@ -134,7 +142,7 @@ func (b *inbox) close() {
 	b.mu.Lock()
 	b.closed = true
 	b.mu.Unlock()
-	nudge(b.wake)
+	close(b.ended)
 }
 
 func (b *inbox) len() int { return len(b.items) - b.taken }

@@ -106,3 +106,21 @@ func TestInboxWakesAsManyAsItTakes(t *testing.T) {
 		}
 	})
 }
+
+// The end comes when one is about to wait; the signals go to another, who has turned
+// to the batcher for good.
+func TestEndReachesOneAboutToWait(t *testing.T) {
+	t.Parallel()
+	b := newInbox(1, make(chan struct{}, 1))
+	if !b.rest() {
+		t.Fatal("rest() = false, want true: nothing is there")
+	}
+
+	b.close()
+	select {
+	case <-b.wake: // the other's
+	default:
+	}
+
+	b.wait(nil) // a deadlock, if the end needed that signal
+}
