@@ -46,7 +46,8 @@ type Stage interface {
 	Rows() int
 	// Row is where one row of an input belongs: empty, with a row's capacity.
 	Row(input, row int) []byte
-	// Close frees the memory; no run is using it and no item points into it.
+	// Close frees the memory; no run is using it, and no tensor that lies in it is
+	// read any more (items that wait for their turn may still point there).
 	Close()
 }
 

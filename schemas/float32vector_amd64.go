@@ -6,8 +6,8 @@ import (
 	"golang.org/x/sys/cpu"
 )
 
-// hasVector tells whether the processor has what scanFloat32Vector needs: all of
-// Intel's since 2013 and AMD's since 2015.
+// hasVector tells whether the processor has what scanFloat32Vector needs: Intel's
+// since 2013, but for the smallest, and AMD's since 2015.
 var hasVector = cpu.X86.HasAVX2 && cpu.X86.HasBMI1
 
 // vectorSpan is how many bytes behind the start of a block of 64 the vector
