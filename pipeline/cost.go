@@ -25,6 +25,9 @@ const (
 	classRuns = 8
 	// staleRuns is for how many runs of other sizes a class still counts; a guess.
 	staleRuns = 4096
+	// latestRatio bounds how late one run counts: the time of a batch may hold an
+	// outage of the device, which says nothing of the next one. A guess.
+	latestRatio = 16
 )
 
 type costClass struct {
@@ -51,7 +54,7 @@ func (c *costModel) observe(rows int, nanos int64) {
 	defer c.mu.Unlock()
 	t := float64(nanos)
 	if expected := c.line.at(rows); expected > 0 {
-		c.late.follow(t / expected)
+		c.late.follow(min(t/expected, latestRatio))
 	}
 	c.runs++
 	k := &c.classes[min(bits.Len(uint(rows))-1, maxClasses-1)]

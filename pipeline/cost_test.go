@@ -65,6 +65,21 @@ func TestUpperLineCoversDisturbedRuns(t *testing.T) {
 	}
 }
 
+// The time of a batch that met an outage holds the outage.
+func TestUpperLineForgetsAnOutage(t *testing.T) {
+	t.Parallel()
+	var c costModel
+	learn(&c, 6_000, 750, 1, 16, 256)
+	normal := c.upper().at(8)
+	c.observe(8, int64(10*time.Minute))
+	for range 30 {
+		c.observe(8, 12_000)
+	}
+	if got := c.upper().at(8); got > 2*normal {
+		t.Errorf("upper().at(8) = %v, 30 runs after an outage of 10 minutes; before it was %v", time.Duration(got), time.Duration(normal))
+	}
+}
+
 func TestRowsWithinADeadline(t *testing.T) {
 	t.Parallel()
 	l := line{fixed: 1e6, perRow: 1e5} // 1 ms + 0.1 ms a row

@@ -160,7 +160,7 @@ func (s *service) close(ctx context.Context) error {
 		s.client.Close()
 	}
 	if s.model != nil {
-		note("close the model", s.model.Close())
+		note("close the model", within(ctx, s.model.Close))
 	}
 	for _, err := range errs { // the work is done: worth a line, not a failure
 		s.log.Warn("close", "error", err.Error())
@@ -175,6 +175,19 @@ func (s *service) close(ctx context.Context) error {
 		}
 	}
 	return err
+}
+
+// within runs f, but waits no longer than ctx: a run that never returns must not
+// keep a process that is about to end.
+func within(ctx context.Context, f func() error) error {
+	done := make(chan error, 1)
+	go func() { done <- f() }() // ends with f, or with the process
+	select {
+	case err := <-done:
+		return err
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
 }
 
 // leaves says whether the group hears a goodbye.

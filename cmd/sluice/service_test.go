@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -294,5 +295,20 @@ func TestNumbersAreReadable(t *testing.T) {
 		if got != want {
 			t.Errorf("%q, want %q", got, want)
 		}
+	}
+}
+
+func TestAModelThatHangsDoesNotKeepTheProcess(t *testing.T) {
+	t.Parallel()
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
+	defer cancel()
+	hang := make(chan struct{})
+	defer close(hang)
+	if err := within(ctx, func() error { <-hang; return nil }); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("a close that hangs: %v", err)
+	}
+	failure := errors.New("failure")
+	if err := within(t.Context(), func() error { return failure }); !errors.Is(err, failure) {
+		t.Errorf("a close that fails: %v", err)
 	}
 }
