@@ -73,6 +73,7 @@ accept: build bench-venv ## hold the promises on a real Kafka against Python, fr
 # make faults ARGS="-kinds kill,freeze -seeds 1,2,3 -records 100000 -out deploy/bench/results/faults.md"
 .PHONY: faults
 faults: build ## two processes under kill -9, SIGTERM, SIGSTOP and a killed broker: nothing lost, nothing twice
+	go build -tags failpoint -o bin/sluice-failpoint ./cmd/sluice
 	go build -o bin/faults ./deploy/bench/faults
 	deploy/kafka/broker.sh with -- bash -c 'bin/faults -restart-broker "deploy/kafka/broker.sh restart $$KAFKA_DIR" $(ARGS)'
 

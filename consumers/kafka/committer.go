@@ -5,6 +5,7 @@ import (
 	"errors"
 	"time"
 
+	"github.com/sluice-ml/sluice/internal/failpoint"
 	"github.com/sluice-ml/sluice/internal/kafkawire"
 )
 
@@ -86,7 +87,9 @@ func (g *generation) commitOnce(ctx context.Context) error {
 	}
 	req := &g.commit.request
 	req.Group, req.Generation, req.MemberID, req.InstanceID = s.cfg.Group, g.id, g.memberID, s.cfg.Instance
+	failpoint.Here(failpoint.Committing)
 	results, err := s.client.OffsetCommit(ctx, node, req)
+	failpoint.Here(failpoint.Committed)
 	if err != nil {
 		if lostCoordinator(err) {
 			s.client.ForgetCoordinator(s.cfg.Group)

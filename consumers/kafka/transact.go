@@ -112,7 +112,8 @@ func (g *generation) plan(moved map[*pipeline.Partition]int64) (*kafkawire.TxnOf
 		if lane != nil {
 			position = lane.Position()
 		}
-		if to, ok := moved[lane]; ok {
+		// Outcomes whose position may not be committed now must not be written either.
+		if to, ok := moved[lane]; ok && !p.unsure {
 			position = to
 			found++
 		}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/cenkalti/backoff/v4"
 
+	"github.com/sluice-ml/sluice/internal/failpoint"
 	"github.com/sluice-ml/sluice/internal/kafkawire"
 	"github.com/sluice-ml/sluice/pipeline"
 )
@@ -153,20 +154,25 @@ func (t *transactor) commit(ctx context.Context, c *content, offsets *kafkawire.
 	ctx, cancel := context.WithTimeout(ctx, t.limit())
 	defer cancel()
 	t.doubt = true
+	failpoint.Here(failpoint.TxnBegin)
 	if !c.empty() {
 		if err := t.write(ctx, c); err != nil {
 			return err
 		}
 	}
+	failpoint.Here(failpoint.TxnProduced)
 	if offsets != nil {
 		if err := t.offsets(ctx, offsets); err != nil {
 			return err
 		}
 	}
+	failpoint.Here(failpoint.TxnOffsets)
+	failpoint.Soon(failpoint.TxnEnding)
 	next, err := t.end(ctx)
 	if err != nil {
 		return err
 	}
+	failpoint.Here(failpoint.TxnEnded)
 	if next.ProducerID != t.producer.ProducerID || next.Epoch != t.producer.Epoch {
 		clear(t.sequences)
 	}

@@ -118,6 +118,7 @@ func NewTransactionalSink(ctx context.Context, client *kafkawire.Client, cfg Sin
 		filling: newContent(), maxBytes: maxContentBytes, broken: map[*pipeline.Partition]error{},
 		refused: map[source]refusal{}, changed: make(chan struct{}),
 	}
+	registry(tel).OnCollect(func() { s.meters.buffered.Set(float64(s.BufferedBytes())) })
 	s.txn = newTransactor(client, tcfg.ID, tcfg.Timeout, cfg.Producer, logger(tel), s.meters)
 	return s, s.start(ctx)
 }

@@ -156,9 +156,9 @@ func (r *run) report(t *tally, caughtUp time.Duration) error {
 - %d records at %d a second; harmed %d times; all committed %s after the last one was due
 - outcomes in read_committed: %d of %d; lost %d, twice %d, out of order per key %d, unlike the oracle %d
 - records of aborted transactions, which only read_uncommitted shows: %d
-- exit codes of the processes asked to end: %v
+- exit codes of the processes asked to end: %v%s
 `, r.harm.title, r.seed, verdict, r.records, r.rate, r.harmed, rest.Round(100*time.Millisecond),
-		t.outcomes, r.records, t.lost, t.twice, t.disorder, t.wrong, t.aborted, r.codes))
+		t.outcomes, r.records, t.lost, t.twice, t.disorder, t.wrong, t.aborted, r.codes, r.deathsLine()))
 }
 
 // lag is how long after the load's own time everything was committed.

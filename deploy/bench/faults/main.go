@@ -27,12 +27,13 @@ type campaign struct {
 
 	records, rate, harms, poison int
 	delivery, restart, out       string
+	failing                      string
 	sets                         []string
 }
 
 func main() {
 	c := &campaign{}
-	kinds := flag.String("kinds", "kill,term,freeze,broker", "kinds of harm, each a run: "+strings.Join(kindNames(), ", "))
+	kinds := flag.String("kinds", "kill,term,freeze,broker,steps", "kinds of harm, each a run: "+strings.Join(kindNames(), ", "))
 	seeds := flag.String("seeds", "1", "seeds, each a run of every kind")
 	sets := flag.String("set", "", "further settings of the service, path=value, separated by blanks")
 	flag.IntVar(&c.records, "records", 100_000, "records of a run")
@@ -43,6 +44,7 @@ func main() {
 	flag.StringVar(&c.restart, "restart-broker", "", "shell command that kills the broker with SIGKILL and starts it again")
 	flag.StringVar(&c.out, "out", "", "results file to append to (default: stdout only)")
 	flag.StringVar(&c.Bin, "bin", "bin/sluice", "the service binary")
+	flag.StringVar(&c.failing, "failing-bin", "bin/sluice-failpoint", "the service built with the tag failpoint, for steps")
 	flag.StringVar(&c.Zoo, "zoo", "pipeline/onnx/testdata/zoo", "folder of the model zoo")
 	flag.Parse()
 	c.sets = strings.Fields(*sets)

@@ -27,6 +27,11 @@ type run struct {
 	members [2]*lab.Process
 	codes   map[int]int // exit codes of processes that were asked to end
 	harmed  int
+	// deaths counts, per place, the processes that died where they were told to.
+	deaths  map[string]int
+	place   [2]string // where each member dies next
+	started int
+	quiet   bool // nobody dies any more
 }
 
 // harm is something that is done to the processes or the broker.
@@ -41,6 +46,7 @@ var harms = []harm{
 	{"kill", "kill -9 of one of the two at random, started again at once under its name", 0, func(ctx context.Context, r *run) error { return r.kill(ctx) }},
 	{"term", "SIGTERM of one of the two, started again when it has ended", 0, func(ctx context.Context, r *run) error { return r.term(ctx) }},
 	{"freeze", "SIGSTOP of one of the two past its session, then SIGCONT", 4, func(ctx context.Context, r *run) error { return r.freeze(ctx) }},
+	{"steps", "each process kills itself in a window of its commit, and is started again", 0, nil},
 	{"broker", "kill -9 of the only broker, started again", 2, func(ctx context.Context, r *run) error { return r.killBroker(ctx) }},
 }
 
@@ -53,7 +59,7 @@ func kindNames() (names []string) {
 
 // one loads, harms and checks.
 func (c *campaign) one(ctx context.Context, h harm, seed uint64) error {
-	r := &run{campaign: c, harm: h, seed: seed, random: rand.New(rand.NewPCG(seed, 1)), codes: map[int]int{}}
+	r := &run{campaign: c, harm: h, seed: seed, random: rand.New(rand.NewPCG(seed, 1)), codes: map[int]int{}, deaths: map[string]int{}}
 	name := fmt.Sprintf("%s%d", h.name, seed)
 	in, out, dlq, err := c.Topics(ctx, name, "")
 	if err != nil {
@@ -79,7 +85,11 @@ func (c *campaign) one(ctx context.Context, h harm, seed uint64) error {
 	began := time.Now()
 	loaded := make(chan error, 1)
 	go func() { loaded <- r.load(ctx) }() // ends with the last record or ctx
-	err = r.harmUntil(ctx, loaded)
+	if h.name == "steps" {
+		err = r.dieInSteps(ctx, loaded)
+	} else {
+		err = r.harmUntil(ctx, loaded)
+	}
 	if err == nil {
 		err = c.CaughtUp(ctx, r.setup.Group, in)
 	}
@@ -102,6 +112,10 @@ func (r *run) start(ctx context.Context, i int) error {
 	one := r.setup
 	one.Instance = string(rune('a' + i))
 	one.Name += "-" + one.Instance
+	if r.harm.name == "steps" && !r.quiet {
+		one.Bin = r.failing
+		one.Env = []string{"SLUICE_FAILPOINT=" + r.failpoint(i)}
+	}
 	p, err := r.Start(ctx, one, "")
 	if err != nil {
 		return err

@@ -1,6 +1,7 @@
 package lab
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"os"
@@ -13,6 +14,8 @@ type Setup struct {
 	Name, Input, Output, DLQ, Group, Instance string
 	Model, ModelName, Codec                   string
 	Sets                                      []string // --set path=value
+	Env                                       []string // NAME=value, added to the environment
+	Bin                                       string   // the service's binary, where it is not the lab's
 }
 
 // config writes the YAML of a set-up and gives its path.
@@ -46,9 +49,12 @@ func (l *Lab) Start(ctx context.Context, s Setup, cgroup string) (*Process, erro
 	if err != nil {
 		return nil, err
 	}
-	args := []string{l.Bin, "run", "-c", path}
+	args := []string{cmp.Or(s.Bin, l.Bin), "run", "-c", path}
 	for _, x := range s.Sets {
 		args = append(args, "--set", x)
+	}
+	if len(s.Env) > 0 {
+		args = append(append([]string{"env"}, s.Env...), args...)
 	}
 	if cgroup != "" {
 		args = append([]string{"sh", "-c", `echo $$ > "$0"/cgroup.procs && exec "$@"`, cgroup}, args...)

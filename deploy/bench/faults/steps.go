@@ -1,0 +1,81 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+
+	"github.com/sluice-ml/sluice/internal/failpoint"
+)
+
+// windows are the places to die in, by delivery level.
+var windows = map[string][]string{
+	"exactly-once":  {failpoint.TxnBegin, failpoint.TxnProduced, failpoint.TxnOffsets, failpoint.TxnEnding, failpoint.TxnEnded},
+	"at-least-once": {failpoint.Committing, failpoint.Committed},
+}
+
+// failpoint chooses where member i dies next, each place in turn, after 1 to 8
+// passages.
+func (r *run) failpoint(i int) string {
+	all := windows[r.delivery]
+	r.place[i] = all[r.started%len(all)]
+	r.started++
+	return fmt.Sprintf("%s/%d", r.place[i], 1+r.random.IntN(8))
+}
+
+// dieInSteps starts again what died, while records come in. At the end the two are
+// started once more without a place to die in.
+func (r *run) dieInSteps(ctx context.Context, loaded chan error) error {
+	for {
+		died := -1
+		select {
+		case err := <-loaded:
+			if err != nil {
+				return err
+			}
+			r.setup.Env, r.quiet = nil, true
+			for i, p := range r.members {
+				p.Kill()
+				if err := r.start(ctx, i); err != nil {
+					return err
+				}
+			}
+			return nil
+		case <-r.members[0].Waited:
+			died = 0
+		case <-r.members[1].Waited:
+			died = 1
+		}
+		r.harmed++
+		r.deaths[r.place[died]]++
+		if err := r.restarted(ctx, died); err != nil {
+			return err
+		}
+	}
+}
+
+// restarted starts member i; it may die before it says that it consumes.
+func (r *run) restarted(ctx context.Context, i int) error {
+	err := r.start(ctx, i)
+	if err != nil && ctx.Err() == nil {
+		select {
+		case <-r.members[i].Waited:
+			return nil
+		default:
+		}
+	}
+	return err
+}
+
+// deathsLine lists the places and how often a process died there.
+func (r *run) deathsLine() (text string) {
+	if len(r.deaths) == 0 {
+		return ""
+	}
+	text = "\n- died in:"
+	for _, name := range slices.Sorted(maps.Keys(r.deaths)) {
+		text += fmt.Sprintf(" %s %d,", name, r.deaths[name])
+	}
+	return text[:len(text)-1]
+}

@@ -1,0 +1,9 @@
+//go:build !failpoint
+
+package failpoint
+
+// Here does nothing.
+func Here(string) {}
+
+// Soon does nothing.
+func Soon(string) {}
