@@ -109,6 +109,14 @@ func (c *campaign) one(ctx context.Context, h harm, seed uint64) error {
 
 // start runs member i and waits until it consumes.
 func (r *run) start(ctx context.Context, i int) error {
+	if err := r.launch(ctx, i); err != nil {
+		return err
+	}
+	return r.members[i].Ready(ctx)
+}
+
+// launch runs member i.
+func (r *run) launch(ctx context.Context, i int) error {
 	one := r.setup
 	one.Instance = string(rune('a' + i))
 	one.Name += "-" + one.Instance
@@ -121,7 +129,7 @@ func (r *run) start(ctx context.Context, i int) error {
 		return err
 	}
 	r.members[i] = p
-	return p.Ready(ctx)
+	return nil
 }
 
 // load publishes the records at the rate; the last ones only when the harm is done.

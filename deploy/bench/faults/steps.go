@@ -49,23 +49,10 @@ func (r *run) dieInSteps(ctx context.Context, loaded chan error) error {
 		}
 		r.harmed++
 		r.deaths[r.place[died]]++
-		if err := r.restarted(ctx, died); err != nil {
+		if err := r.launch(ctx, died); err != nil {
 			return err
 		}
 	}
-}
-
-// restarted starts member i; it may die before it says that it consumes.
-func (r *run) restarted(ctx context.Context, i int) error {
-	err := r.start(ctx, i)
-	if err != nil && ctx.Err() == nil {
-		select {
-		case <-r.members[i].Waited:
-			return nil
-		default:
-		}
-	}
-	return err
 }
 
 // deathsLine lists the places and how often a process died there.
