@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strings"
 
 	"github.com/sluice-ml/sluice/deploy/bench/lab"
 	"github.com/sluice-ml/sluice/deploy/bench/stats"
@@ -48,7 +49,7 @@ func (g goal) wanted() string {
 // isRival tells a rival from ourselves, the limits, and what was published.
 func isRival(name string) bool {
 	i := slices.IndexFunc(lab.Contenders, func(c *lab.Contender) bool { return c.Name == name })
-	return i >= 0 && !lab.Contenders[i].Null && name != "sluice" && name != "crayfish"
+	return i >= 0 && !lab.Contenders[i].Null && !strings.HasPrefix(name, "sluice") && name != "crayfish"
 }
 
 // contenders are the names that have legs of a point and payload, in the order

@@ -71,11 +71,16 @@ reference by Python's onnxruntime first (1e-4 absolute and relative); a contende
 	return t.String()
 }
 
+// arguments are those a reader would give: make chooses the Python.
 func arguments() string {
-	if len(os.Args) < 2 {
+	args := slices.Clone(os.Args[1:])
+	if i := slices.Index(args, "-python"); i >= 0 && i+1 < len(args) {
+		args = slices.Delete(args, i, i+2)
+	}
+	if len(args) == 0 {
 		return "none"
 	}
-	return "`" + strings.Join(os.Args[1:], " ") + "`"
+	return "`" + strings.Join(args, " ") + "`"
 }
 
 // goalTable has the measured figure beside each goal.
