@@ -9,6 +9,10 @@ import (
 	"github.com/sluice-ml/sluice/internal/kafkawire"
 )
 
+// commitGrace is how long a stop waits for the commit under way: far longer than a
+// healthy coordinator takes, short against the time that a stop has. A guess.
+const commitGrace = 2 * time.Second
+
 // finalCommitPause is between two tries of the last commit of a generation.
 const finalCommitPause = 50 * time.Millisecond
 
@@ -23,6 +27,8 @@ func (g *generation) commitLoop(ctx context.Context) {
 	for {
 		select {
 		case <-ctx.Done():
+			return
+		case <-g.ending.Done():
 			return
 		case <-ticker.C:
 		case <-s.commitWake:

@@ -2,6 +2,7 @@ package kafka
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -34,6 +35,8 @@ type generation struct {
 	live atomic.Bool // between enter and leave
 
 	stopLoops, stopCommits context.CancelFunc
+	ending                 context.Context // done: no further commit begins
+	endCommits             context.CancelFunc
 	loops, commits         sync.WaitGroup
 
 	commit committing // only the committer, then whoever ends the generation
@@ -58,8 +61,10 @@ func newGeneration(s *Source, id int32, memberID string, parts []topicPartition)
 // start runs the loops; fence and finish end them.
 func (g *generation) start(ctx context.Context) {
 	loops, stopLoops := context.WithCancel(ctx)
-	commits, stopCommits := context.WithCancel(ctx)
+	// Not cut by the end of ctx: lastCommit and finish end the commits.
+	commits, stopCommits := context.WithCancel(context.WithoutCancel(ctx))
 	g.stopLoops, g.stopCommits = stopLoops, stopCommits
+	g.ending, g.endCommits = context.WithCancel(commits)
 	g.loops.Go(func() { g.openLoop(loops) })  // ends at fence
 	g.loops.Go(func() { g.routeLoop(loops) }) // ends at fence
 	g.loops.Go(func() { g.watchLoop(loops) }) // ends at fence
@@ -127,9 +132,34 @@ func (g *generation) drained(ctx context.Context) bool {
 
 // lastCommit commits what is settled. It comes after fence, and may come again.
 func (g *generation) lastCommit(ctx context.Context) {
+	g.awaitCommit(ctx)
+	if errors.Is(ctx.Err(), context.Canceled) {
+		return // Close came meanwhile, and does it again
+	}
 	g.stopCommits()
 	g.commits.Wait()
 	g.commitFinally(ctx)
+}
+
+// awaitCommit lets the commit under way end, if it does within commitGrace: one
+// that was cut may still reach the coordinator, after the last commit, and take
+// the group back to an older position.
+func (g *generation) awaitCommit(ctx context.Context) {
+	if g.s.cfg.Transactions != nil {
+		return // a transaction that is cut is fenced before the next one
+	}
+	ctx, cancel := context.WithTimeout(ctx, commitGrace)
+	defer cancel()
+	g.endCommits()
+	ended := make(chan struct{})
+	go func() { // ends with the commit loop, which stopCommits ends at the latest
+		g.commits.Wait()
+		close(ended)
+	}()
+	select {
+	case <-ended:
+	case <-ctx.Done():
+	}
 }
 
 // finish closes the epochs. It comes after fence.
