@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"sort"
+	"maps"
+	"slices"
+	"strings"
 	"time"
 )
 
@@ -75,23 +77,23 @@ func encodeOffsetFetch(w *wireWriter, group string, parts map[string][]int32, re
 	if parts == nil {
 		w.nullArray()
 	} else {
-		topics := make([]string, 0, len(parts))
-		for topic := range parts {
-			topics = append(topics, topic)
-		}
-		sort.Strings(topics)
-		w.arrayLen(len(topics))
-		for _, topic := range topics {
-			w.string(topic)
-			w.arrayLen(len(parts[topic]))
-			for _, id := range parts[topic] {
-				w.int32(id)
-			}
-			w.tags()
-		}
+		encodePartitions(w, parts)
 	}
 	w.bool(requireStable)
 	w.tags()
+}
+
+// encodePartitions writes topics with their partitions, in the topics' order.
+func encodePartitions(w *wireWriter, parts map[string][]int32) {
+	w.arrayLen(len(parts))
+	for _, topic := range slices.Sorted(maps.Keys(parts)) {
+		w.string(topic)
+		w.arrayLen(len(parts[topic]))
+		for _, id := range parts[topic] {
+			w.int32(id)
+		}
+		w.tags()
+	}
 }
 
 func decodeOffsetFetch(r *wireReader) (offsets []GroupOffset, throttleMillis int32, code ErrorCode, err error) {
@@ -182,8 +184,8 @@ func encodeOffsets(w *wireWriter, offsets []GroupOffset) {
 }
 
 func byTopic(offsets []GroupOffset) []GroupOffset {
-	order := append([]GroupOffset(nil), offsets...)
-	sort.SliceStable(order, func(i, j int) bool { return order[i].Topic < order[j].Topic })
+	order := slices.Clone(offsets)
+	slices.SortStableFunc(order, func(a, b GroupOffset) int { return strings.Compare(a.Topic, b.Topic) })
 	return order
 }
 

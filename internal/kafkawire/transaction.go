@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"sort"
 )
 
 // TxnProducer is the producer of a transaction as its coordinator knows it.
@@ -123,20 +122,7 @@ func (c *Client) AddPartitionsToTxn(ctx context.Context, t *TxnProducer, parts m
 
 func (t *TxnProducer) encodeAddPartitions(w *wireWriter, parts map[string][]int32) {
 	t.encode(w)
-	topics := make([]string, 0, len(parts))
-	for topic := range parts {
-		topics = append(topics, topic)
-	}
-	sort.Strings(topics)
-	w.arrayLen(len(topics))
-	for _, topic := range topics {
-		w.string(topic)
-		w.arrayLen(len(parts[topic]))
-		for _, id := range parts[topic] {
-			w.int32(id)
-		}
-		w.tags()
-	}
+	encodePartitions(w, parts)
 	w.tags()
 }
 

@@ -30,7 +30,7 @@ func Example() {
 			return nil
 		},
 	}
-	sent, err := generator.Run(context.TODO(), start)
+	sent, err := generator.Run(context.Background(), start)
 	recorder.Finish(time.Now())
 	fmt.Println(sent, err, recorder.Counts().Received, recorder.Latency().Count())
 	// Output: 100 <nil> 100 100
