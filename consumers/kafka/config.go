@@ -82,7 +82,7 @@ type Config struct {
 	Headers kafkawire.HeaderLimit
 	// FetchWait is how long the broker holds an empty fetch; default 500 ms.
 	FetchWait time.Duration
-	// FetchBytes is asked of one partition at once; default 1 MiB.
+	// FetchBytes is asked of one partition at once; default 4 MiB.
 	FetchBytes int
 	// WatchInterval is how often partition counts and topic ids are compared
 	// with the cluster; default 5 s.
@@ -113,7 +113,7 @@ func (c Config) withDefaults() Config {
 	orDefault(&c.Headers.Count, 1024)
 	orDefault(&c.Headers.Bytes, 256<<10)
 	orDefault(&c.FetchWait, 500*time.Millisecond)
-	orDefault(&c.FetchBytes, 1<<20)
+	orDefault(&c.FetchBytes, 4<<20)
 	orDefault(&c.WatchInterval, 5*time.Second)
 	c.MaxBatchBytes = min(c.MaxBatchBytes, c.MaxInFlightBytes)
 	return c

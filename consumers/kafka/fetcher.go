@@ -19,7 +19,7 @@ const (
 	shortWait = 100 * time.Millisecond
 	// hotBytes and coldBytes bound one answer, hot for backlog; coldPartBytes one
 	// quiet partition's part of it.
-	hotBytes      = 8 << 20
+	hotBytes      = 4 << 20
 	coldBytes     = 1 << 20
 	coldPartBytes = 256 << 10
 	minFetchBytes = 64 << 10
@@ -53,6 +53,7 @@ type request struct {
 	parts []wanted
 	wire  kafkawire.FetchRequest
 	hot   bool
+	buf   []byte // of the answer, while nobody else has it
 }
 
 // run starts the loops and returns when ctx ends them.
@@ -66,7 +67,11 @@ func (f *fetcher) run(ctx context.Context) {
 
 func (f *fetcher) loop(ctx context.Context) {
 	s := f.g.s
-	req := request{wire: kafkawire.FetchRequest{MinBytes: 1, ReadCommitted: !s.cfg.ReadUncommitted, Alloc: s.memory.alloc}}
+	req := request{wire: kafkawire.FetchRequest{MinBytes: 1, ReadCommitted: !s.cfg.ReadUncommitted}}
+	req.wire.Alloc = func(n int) []byte {
+		req.buf = s.memory.alloc(n)
+		return req.buf
+	}
 	for ctx.Err() == nil {
 		now := time.Now()
 		if quiet := time.Unix(0, f.quietUntil.Load()); quiet.After(now) {
@@ -131,8 +136,8 @@ func (f *fetcher) claim(req *request, now time.Time, hot bool) (next time.Time) 
 			case n == 0:
 				p.paused.Store(true)
 			case total < limit || !hot: // a poll waits for all quiet ones, its answer is bounded anyway
-				if !hot && p.maxBytes <= int32(s.cfg.FetchBytes) {
-					n = min(n, coldPartBytes)
+				if (!hot || p.end < 0) && p.maxBytes <= int32(s.cfg.FetchBytes) {
+					n = min(n, coldPartBytes) // quiet, or nothing is known yet: many share a request
 				}
 				p.inFetch = true
 				total += int64(n)
@@ -172,9 +177,12 @@ func (f *fetcher) fetch(ctx context.Context, req *request) {
 	}
 	if err != nil {
 		s.memory.budget.Release(reserved)
+		s.memory.recycle(req.buf)
+		req.buf = nil
 		f.failed(ctx, req, err)
 		return
 	}
+	req.buf = nil // the answer's lease has it
 	settle(s.memory.budget, reserved, int64(cap(resp.Buf)))
 	if resp.Throttle > 0 {
 		f.quietUntil.Store(time.Now().Add(resp.Throttle).UnixNano())

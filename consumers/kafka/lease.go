@@ -1,6 +1,7 @@
 package kafka
 
 import (
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -23,6 +24,12 @@ type memory struct {
 	free     [][]byte // guarded by mu; at most maxFree of keep bytes together
 	freeSize int64    // guarded by mu
 	keep     int64
+	// outside has large buffers lie outside the heap: then all must come back.
+	outside bool
+	// mapped are those buffers, by their last byte, which stays
+	// when a slice loses bytes at its front. Guarded by mu.
+	mapped map[*byte][]byte
+	closed bool // guarded by mu: nothing is kept any more
 }
 
 // maxFree and reuseFactor keep the search short and the waste small: a guess,
@@ -31,6 +38,10 @@ const (
 	maxFree     = 16
 	reuseFactor = 2
 	roundUp     = 4 << 10
+	// mapFrom is the size from which buffers lie outside the heap. The collector lets
+	// the heap grow to twice what lives, and most of what lives are these few; they
+	// are counted by their references anyway. A guess.
+	mapFrom = 1 << 20
 )
 
 // alloc returns at least n bytes that nobody else uses. They are not counted yet.
@@ -45,9 +56,7 @@ func (m *memory) alloc(n int) []byte {
 	var b []byte
 	if best >= 0 {
 		b = m.free[best]
-		last := len(m.free) - 1
-		m.free[best], m.free[last] = m.free[last], nil
-		m.free = m.free[:last]
+		m.free = slices.Delete(m.free, best, best+1)
 		m.freeSize -= int64(cap(b))
 	}
 	m.mu.Unlock()
@@ -55,21 +64,56 @@ func (m *memory) alloc(n int) []byte {
 		return b[:cap(b)]
 	}
 	// An eighth more than asked, so that the next answer of about this size fits.
-	size := n + n/8
-	return make([]byte, (size+roundUp-1)/roundUp*roundUp)
+	size := (n + n/8 + roundUp - 1) / roundUp * roundUp
+	if m.outside && size >= mapFrom {
+		if b := mapMemory(size); b != nil {
+			m.mu.Lock()
+			defer m.mu.Unlock()
+			if m.mapped == nil {
+				m.mapped = map[*byte][]byte{}
+			}
+			m.mapped[&b[size-1]] = b
+			return b
+		}
+	}
+	return make([]byte, size)
 }
 
-// recycle keeps b for a later alloc, or leaves it to the garbage collector.
+// recycle keeps b for a later alloc, or lets go of it.
 func (m *memory) recycle(b []byte) {
 	if cap(b) == 0 {
 		return
 	}
+	b = b[:cap(b)]
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if len(m.free) < maxFree && m.freeSize+int64(cap(b)) <= m.keep {
-		m.free = append(m.free, b[:cap(b)])
-		m.freeSize += int64(cap(b))
+	if whole, ok := m.mapped[&b[len(b)-1]]; ok {
+		b = whole
 	}
+	m.free = append(m.free, b)
+	m.freeSize += int64(len(b))
+	m.trim()
+}
+
+// trim lets go of what has not fitted for longest. mu is held.
+func (m *memory) trim() {
+	for len(m.free) > 0 && (m.closed || len(m.free) > maxFree || m.freeSize > m.keep) {
+		b := m.free[0]
+		m.free = slices.Delete(m.free, 0, 1)
+		m.freeSize -= int64(len(b))
+		if _, ok := m.mapped[&b[len(b)-1]]; ok {
+			delete(m.mapped, &b[len(b)-1])
+			unmapMemory(b)
+		}
+	}
+}
+
+// close lets go of what is free, and of the rest when it comes back.
+func (m *memory) close() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.closed = true
+	m.trim()
 }
 
 // lease is counted memory with a reference count: the answer itself, the part

@@ -71,7 +71,7 @@ func NewSource(client *kafkawire.Client, cfg Config, tel *pipeline.Telemetry) (*
 	if budget == nil {
 		budget = pipeline.NewBudget(cfg.MaxInFlightBytes)
 	}
-	s.memory = &memory{budget: budget, keep: cfg.MaxInFlightBytes / 4, released: s.released}
+	s.memory = &memory{budget: budget, keep: cfg.MaxInFlightBytes / 8, outside: true, released: s.released}
 	if cfg.Transactions == nil {
 		// With transactions what is settled is committed: there is nothing between.
 		s.gate = pipeline.NewGate(cfg.MaxInFlight, func() { nudge(s.commitWake) })
@@ -247,6 +247,7 @@ func (s *Source) Close(ctx context.Context, leave bool) error {
 		if leave {
 			err = s.member.leave(ctx)
 		}
+		s.memory.close()
 	})
 	return err
 }

@@ -11,9 +11,11 @@ import (
 // ProducerConfig is how a Producer batches and retries. The zero value of a
 // field is its default, except Linger, where zero means no waiting.
 type ProducerConfig struct {
-	// Linger is how long a batch waits for company, counted from its first
-	// record, while its partition has nothing in flight. 0 sends as soon as the
-	// partition is idle; records that come meanwhile still share a batch.
+	// Linger is how long a batch waits for company, at most, while its broker has
+	// nothing in flight. It is counted from the request before to the same broker,
+	// so that the first record after a silence leaves at once. While a request is
+	// in flight its answer is waited for, up to 5 times as long. 0 sends as soon as
+	// the partition is idle; records that come meanwhile still share a batch.
 	Linger time.Duration
 	// BatchBytes closes a batch, in bytes before compression; default 256 KiB,
 	// lowered to the topic's max.message.bytes.

@@ -28,6 +28,7 @@ type dispatcher struct {
 // node is a broker as a target of produces.
 type node struct {
 	inFlight  int
+	sentAt    time.Time // of the latest request
 	notBefore time.Time // the broker throttles us
 	// fire: a partition is due, so that all that have something go along.
 	fire bool
@@ -122,7 +123,7 @@ func (d *dispatcher) consider(ctx context.Context, pt *partition, now time.Time)
 	if pt.inFlight {
 		return true
 	}
-	due, none := pt.due(d.p.cfg.Linger)
+	opened, none := pt.waiting()
 	if none {
 		return false
 	}
@@ -146,12 +147,35 @@ func (d *dispatcher) consider(ctx context.Context, pt *partition, now time.Time)
 		return true // the next answer looks again
 	}
 	pt.ready = true
-	if due.After(now) {
+	if due := n.due(opened, d.p.cfg.Linger); due.After(now) {
 		d.wait(due)
 	} else {
 		n.fire = true
 	}
 	return true
+}
+
+// patience, in lingers, is how long records wait at most for the answer to the
+// request before theirs: a slow broker gets further requests all the same.
+const patience = 5
+
+// due is when a batch that was opened then should leave for the broker; the zero
+// time is a batch that waits for nothing.
+func (n *node) due(opened time.Time, linger time.Duration) time.Time {
+	switch {
+	case opened.IsZero():
+		return opened
+	case n.inFlight > 0:
+		// The broker is at work: what comes meanwhile costs no request of its own.
+		// The answer makes the dispatcher look again.
+		return opened.Add(patience * linger)
+	case n.sentAt.Before(opened):
+		// A pause between the requests to a broker is what the linger is for: after
+		// a longer silence nobody is known to come, and the record leaves at once.
+		return n.sentAt.Add(linger)
+	default:
+		return opened.Add(linger)
+	}
 }
 
 // node finds or makes the broker of that id.
@@ -201,7 +225,9 @@ func (d *dispatcher) send(ctx context.Context) {
 
 // launch sends a request on its own goroutine.
 func (d *dispatcher) launch(ctx context.Context, r *request) {
-	d.node(r.node).inFlight++
+	n := d.node(r.node)
+	n.inFlight++
+	n.sentAt = time.Now()
 	d.p.meters.requests.Add(1)
 	d.tasks++
 	// Ends with the request, whose context ends with the producer's. The

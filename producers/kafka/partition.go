@@ -136,22 +136,23 @@ func (pt *partition) sealOlder(generation int64) {
 	}
 }
 
-// due is when the partition's next batch should leave; none means that there
-// is nothing, and the partition is off the dispatcher's list.
-func (pt *partition) due(linger time.Duration) (at time.Time, none bool) {
+// waiting is since when the partition's next batch waits for company, the zero
+// time when it waits for nothing; none means that there is no batch, and the
+// partition is off the dispatcher's list.
+func (pt *partition) waiting() (opened time.Time, none bool) {
 	if len(pt.retry) > 0 {
-		return at, false
+		return opened, false
 	}
 	pt.mu.Lock()
 	defer pt.mu.Unlock()
 	switch {
 	case len(pt.sealed) > 0:
-		return at, false
+		return opened, false
 	case pt.filling != nil:
-		return pt.filling.opened.Add(linger), false
+		return pt.filling.opened, false
 	}
 	pt.listed = false
-	return at, true
+	return opened, true
 }
 
 // take hands out the next batch: a refused one first, then the oldest sealed

@@ -53,12 +53,17 @@ func isRival(name string) bool {
 }
 
 // contenders are the names that have legs of a point and payload, in the order
-// of the bench.
+// of the bench; variants come last.
 func (s *store) contenders(point, payload string) []string {
 	var names []string
 	for _, c := range lab.Contenders {
 		if slices.ContainsFunc(s.legs, func(g leg) bool { return g.Point == point && g.Payload == payload && g.Contender == c.Name }) {
 			names = append(names, c.Name)
+		}
+	}
+	for _, g := range s.legs {
+		if g.Point == point && g.Payload == payload && !slices.Contains(names, g.Contender) {
+			names = append(names, g.Contender)
 		}
 	}
 	return names

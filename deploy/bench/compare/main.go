@@ -31,6 +31,7 @@ type options struct {
 	duration                     time.Duration
 	out                          string
 	resume, reportOnly           bool
+	variants                     []*lab.Contender
 }
 
 func main() {
@@ -46,6 +47,11 @@ func main() {
 	flag.StringVar(&o.latencyPayload, "latency-payload", "json", "latency: the payload")
 	flag.DurationVar(&o.duration, "duration", 30*time.Second, "latency: measured time of a leg, after 10 s of warm-up")
 	flag.StringVar(&o.out, "out", "deploy/bench/results", "folder of the results page and its plots")
+	flag.Func("variant", "another build or other settings of sluice as a contender, such as 'sluice small=bin/sluice model.batch.max_rows=16'; may come several times", func(text string) error {
+		v, err := lab.Variant(text)
+		o.variants = append(o.variants, v)
+		return err
+	})
 	flag.BoolVar(&o.resume, "resume", false, "go on where the last run ended: finished legs are not repeated")
 	flag.BoolVar(&o.reportOnly, "report", false, "only write the results page of what is in the work folder")
 	flag.StringVar(&l.Bin, "bin", "bin/sluice", "the service binary")
@@ -141,7 +147,7 @@ func (b *bench) participants(ctx context.Context) error {
 			return err
 		}
 	}
-	for _, c := range all {
+	for _, c := range slices.Concat(all, b.variants) {
 		if c.Build != nil {
 			fmt.Println("building", c.Name)
 			if err := c.Build(ctx, b.Lab); err != nil {

@@ -43,8 +43,8 @@ func (c *Contender) Can(payload string) bool {
 var Contenders = []*Contender{
 	// The rivals write key and value only, so this one does, too; with the lineage
 	// headers that sluice writes by default it is a contender of its own.
-	{Name: "sluice", Start: startSluice("output.lineage=none")},
-	{Name: "sluice with lineage", Start: startSluice()},
+	{Name: "sluice", Start: startSluice("", "output.lineage=none")},
+	{Name: "sluice with lineage", Start: startSluice("")},
 	python(1),
 	python(2),
 	rival("streams", nil, false, script("streams", "streams")),
@@ -72,12 +72,25 @@ func ContendersNamed(names []string) ([]*Contender, error) {
 	return found, nil
 }
 
-// startSluice starts the service with these settings beside the job's.
-func startSluice(sets ...string) func(ctx context.Context, l *Lab, j Job) ([]*Process, error) {
+// Variant is another build of the service, or the same with other settings, as a
+// contender: NAME=BINARY [KEY=VALUE ...]. Its name begins with sluice, so that
+// it is not taken for a rival.
+func Variant(text string) (*Contender, error) {
+	name, rest, _ := strings.Cut(text, "=")
+	fields := strings.Fields(rest)
+	if !strings.HasPrefix(name, "sluice ") || len(fields) == 0 {
+		return nil, fmt.Errorf("%q: want 'sluice NAME=BINARY [KEY=VALUE ...]'", text)
+	}
+	return &Contender{Name: name, Start: startSluice(fields[0], append(fields[1:], "output.lineage=none")...)}, nil
+}
+
+// startSluice starts a build of the service, the lab's when bin is empty, with
+// these settings beside the job's.
+func startSluice(bin string, sets ...string) func(ctx context.Context, l *Lab, j Job) ([]*Process, error) {
 	return func(ctx context.Context, l *Lab, j Job) ([]*Process, error) {
 		v, err := l.Start(ctx, Setup{
 			Name: j.Name, Input: j.In, Output: j.Out, DLQ: j.DLQ, Group: j.Group,
-			Model: j.Model, ModelName: "bench", Codec: j.Payload.Codec, Sets: slices.Concat(sets, j.Payload.Sets, j.Sets),
+			Model: j.Model, ModelName: "bench", Codec: j.Payload.Codec, Bin: bin, Sets: slices.Concat(sets, j.Payload.Sets, j.Sets),
 		}, "")
 		if err != nil {
 			return nil, err

@@ -1,0 +1,7 @@
+//go:build !linux
+
+package kafka
+
+func mapMemory(int) []byte { return nil }
+
+func unmapMemory([]byte) {}
