@@ -84,7 +84,7 @@ func (b *bench) walk(ctx context.Context, steps []step) error {
 }
 
 // warmups is how many drains the broker has at most to compile what drains use.
-const warmups = 4
+const warmups = 8
 
 // warm does drains that do not count until the broker's CPU a message falls no
 // more: a new one spends as much on compiling as on the messages, which the first
