@@ -14,6 +14,14 @@ import (
 	"github.com/sluice-ml/sluice/pipeline"
 )
 
+// membership is a place in the group, whatever the protocol: run takes part until ctx
+// ends (nil) or for good cause (an error) and tells the Source by enter; leave says
+// goodbye afterwards. See pipeline/decisions/0002.
+type membership interface {
+	run(ctx context.Context) error
+	leave(ctx context.Context) error
+}
+
 // Source is a member of a consumer group that hands out the records of its
 // partitions, tracked, and commits what is settled. Start begins, Close ends.
 // Receive is called from one goroutine; the rest is safe for concurrent use.
@@ -26,7 +34,7 @@ type Source struct {
 	memory  *memory
 	gate    *pipeline.Gate
 	topics  *topicBook
-	member  *member
+	member  membership
 
 	wake       chan struct{} // size 1: Receive looks again
 	commitWake chan struct{} // size 1: the committer commits now
