@@ -144,9 +144,13 @@ func (w *worker) encode(items []*Item) {
 			it.fail(err)
 		}
 	}
-	at := now()
+	at, outputs := now(), int64(0)
 	for _, it := range items {
 		it.state.encodedAt = at
+		outputs += it.state.outputBytes
+	}
+	if outputs > 0 {
+		w.p.cfg.Budget.Add(outputs) // I4: given back by end
 	}
 }
 
@@ -163,8 +167,7 @@ func (p *Pipeline) encodeResult(it *Item) (err *schemas.Error) {
 	}
 	it.Output, it.ContentType = out, contentType
 	if p.cfg.Budget != nil {
-		it.state.outputBytes = int64(len(out))
-		p.cfg.Budget.Add(it.state.outputBytes) // I4: given back by end
+		it.state.outputBytes = int64(len(out)) // the caller adds it to the budget
 	}
 	return nil
 }

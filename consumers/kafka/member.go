@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/sluice-ml/sluice/internal/failpoint"
 	"github.com/sluice-ml/sluice/internal/kafkawire"
 	"github.com/sluice-ml/sluice/pipeline"
 )
@@ -102,6 +103,7 @@ func (m *member) join(ctx context.Context) (*generation, error) {
 		switch {
 		case err == nil:
 			m.id = resp.MemberID
+			failpoint.Here(failpoint.Joining)
 			g, err := m.sync(ctx, node, resp)
 			return g, m.joinFailed(err)
 		case isCode(err, kafkawire.ErrMemberIDRequired):

@@ -114,6 +114,48 @@ func TestTooLargeOutputsAreDeadLettersInTheTransaction(t *testing.T) {
 	}, kfake.NumBrokers(1))
 }
 
+// What expired is a dead letter in the same transaction as its position, whether its
+// time was over when it was read or ran out before a worker had time for it.
+func TestExpiredItemsAreInTheTransaction(t *testing.T) {
+	t.Parallel()
+	for name, opts := range protocols() {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			inBubble(t, func(w *world) {
+				w.exactTopics(1)
+				deadline := func(at time.Time) []kgo.RecordHeader {
+					return []kgo.RecordHeader{{Key: "x-deadline", Value: strconv.AppendInt(nil, at.UnixMilli(), 10)}}
+				}
+				var recs []*kgo.Record
+				for i := range 100 {
+					rec := &kgo.Record{Topic: "in", Value: []byte(strconv.Itoa(i))}
+					switch i % 10 {
+					case 3:
+						rec.Headers = deadline(time.Now().Add(-time.Second))
+					case 4: // two workers, eight rows and a second a batch: the last ones wait too long
+						rec.Headers = deadline(time.Now().Add(3 * time.Second))
+					}
+					recs = append(recs, rec)
+				}
+				w.send(recs...)
+				p := w.exact("a", &pipelinetest.Model{Delay: time.Second})
+				w.caughtUp(1)
+				if err := p.stop(); err != nil {
+					w.Error(err)
+				}
+				c := p.line.Counts()
+				out, letters := w.readCommitted("out", 1), w.readCommitted("in.dlq", 1)
+				if c.Expired <= 10 || c.Expired >= 20 || c.Predicted+c.Expired != 100 {
+					w.Errorf("counts %+v, want more than the 10 that had expired before, and not all of the 10 in a hurry", c)
+				}
+				if int64(len(out[0])) != c.Predicted || int64(len(letters[0])) != c.Expired {
+					w.Errorf("%d outputs and %d dead letters in committed transactions, want %d and %d", len(out[0]), len(letters[0]), c.Predicted, c.Expired)
+				}
+			}, opts...)
+		})
+	}
+}
+
 // An instance dies between the commit of its offsets and the end of the transaction,
 // and does not come back: its heir does not wait for the transaction's timeout.
 func TestHeirEndsTheTransactionOfADeadOwner(t *testing.T) {

@@ -17,6 +17,8 @@ const (
 	TxnEnded = "txn-ended"
 	// Committing: outcomes are written, their positions are not sent (at least once).
 	Committing = "committing"
+	// Joining: the group has this member, and it does not know its partitions yet.
+	Joining = "joining"
 	// Committed: positions are committed, and nobody here has taken notice.
 	Committed = "committed"
 )

@@ -11,17 +11,21 @@ import (
 
 // windows are the places to die in, by delivery level.
 var windows = map[string][]string{
-	"exactly-once":  {failpoint.TxnBegin, failpoint.TxnProduced, failpoint.TxnOffsets, failpoint.TxnEnding, failpoint.TxnEnded},
-	"at-least-once": {failpoint.Committing, failpoint.Committed},
+	"exactly-once":  {failpoint.TxnBegin, failpoint.TxnProduced, failpoint.TxnOffsets, failpoint.TxnEnding, failpoint.TxnEnded, failpoint.Joining},
+	"at-least-once": {failpoint.Committing, failpoint.Committed, failpoint.Joining},
 }
 
 // failpoint chooses where member i dies next, each place in turn, after 1 to 8
-// passages.
+// passages; a member joins once at its start, and then perhaps never again.
 func (r *run) failpoint(i int) string {
 	all := windows[r.delivery]
 	r.place[i] = all[r.started%len(all)]
 	r.started++
-	return fmt.Sprintf("%s/%d", r.place[i], 1+r.random.IntN(8))
+	passage := 1 + r.random.IntN(8)
+	if r.place[i] == failpoint.Joining {
+		passage = 1
+	}
+	return fmt.Sprintf("%s/%d", r.place[i], passage)
 }
 
 // dieInSteps starts again what died, while records come in. At the end the two are
