@@ -75,7 +75,7 @@ func run(ctx context.Context, l *campaign, which string) error {
 	if err := l.open(); err != nil {
 		return err
 	}
-	defer l.Close()
+	defer l.Close(ctx)
 	if err := l.heading(ctx); err != nil {
 		return err
 	}

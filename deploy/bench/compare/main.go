@@ -100,7 +100,7 @@ func run(ctx context.Context, l *lab.Lab, o options) error {
 	if err := l.Open(); err != nil {
 		return err
 	}
-	defer l.Close()
+	defer l.Close(ctx)
 	if err := b.participants(ctx); err != nil {
 		return err
 	}

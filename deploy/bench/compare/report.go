@@ -74,8 +74,10 @@ reference by Python's onnxruntime first (1e-4 absolute and relative); a contende
 // arguments are those a reader would give: make chooses the Python.
 func arguments() string {
 	args := slices.Clone(os.Args[1:])
-	if i := slices.Index(args, "-python"); i >= 0 && i+1 < len(args) {
-		args = slices.Delete(args, i, i+2)
+	for _, path := range []string{"-python", "-out", "-work"} { // of this machine
+		if i := slices.Index(args, path); i >= 0 && i+1 < len(args) {
+			args = slices.Delete(args, i, i+2)
+		}
 	}
 	if len(args) == 0 {
 		return "none"

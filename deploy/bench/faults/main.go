@@ -62,7 +62,7 @@ func (c *campaign) all(ctx context.Context, kinds, seeds []string) error {
 	if err := c.Open(); err != nil {
 		return err
 	}
-	defer c.Close()
+	defer c.Close(ctx)
 	if err := c.heading(ctx); err != nil {
 		return err
 	}

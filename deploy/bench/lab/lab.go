@@ -7,9 +7,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -72,8 +74,12 @@ func (l *Lab) Open() error {
 	return errors.Join(os.MkdirAll(l.Dir, 0o755), os.MkdirAll(l.Work, 0o755))
 }
 
-// Close leaves the logs where they are and says so.
-func (l *Lab) Close() {
+// Close deletes the inputs, leaves the logs where they are and says so.
+func (l *Lab) Close(ctx context.Context) {
+	// The broker may be another one's: some gigabytes of inputs must not stay there.
+	if len(l.loaded) > 0 {
+		l.Drop(ctx, slices.Collect(maps.Values(l.loaded))...)
+	}
 	l.Client.Close()
 	fmt.Fprintln(os.Stderr, "bench: logs and configurations are in", l.Dir)
 }
@@ -87,8 +93,18 @@ func (l *Lab) Topic(ctx context.Context, name string, partitions int32, config .
 		k, v, _ := strings.Cut(c, "=")
 		settings[k] = &v
 	}
-	_, err := l.Admin.CreateTopic(ctx, partitions, 1, settings, full)
-	return full, err
+	if _, err := l.Admin.CreateTopic(ctx, partitions, 1, settings, full); err != nil {
+		return full, err
+	}
+	// A broker that is busy says so before it leads the partitions.
+	limit, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	for {
+		_, err := l.End(ctx, full)
+		if err == nil || Pause(limit, 20*time.Millisecond) != nil {
+			return full, err
+		}
+	}
 }
 
 // Topics makes an input topic unless it is given, its output and its dead letters.
