@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 	"sync"
 
 	"github.com/klauspost/compress/gzip"
@@ -192,11 +193,18 @@ func decompressZstd(dst, src []byte, limit int) ([]byte, error) {
 		switch {
 		case err == nil && len(out) <= limit:
 			return out, nil
-		case err == nil || errors.Is(err, zstd.ErrDecoderSizeExceeded) && cap(dst) >= limit:
+		case err == nil || outgrown(err) && cap(dst) >= limit:
 			return nil, ErrTooLarge
-		case !errors.Is(err, zstd.ErrDecoderSizeExceeded):
+		case !outgrown(err):
 			return nil, err
 		}
 		size = min(4*cap(dst), limit) // the frame does not say its size
 	}
+}
+
+// outgrown says that there may be more than the memory had room for. Where the end
+// of it lies within a block, the library's assembly decoder has no error of its own
+// but the one for a block that is too large.
+func outgrown(err error) bool {
+	return errors.Is(err, zstd.ErrDecoderSizeExceeded) || strings.Contains(err.Error(), "output bigger than max block size")
 }

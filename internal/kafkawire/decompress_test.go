@@ -3,11 +3,14 @@ package kafkawire
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/klauspost/compress/snappy"
+	"github.com/klauspost/compress/zstd"
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
@@ -123,5 +126,35 @@ func TestParseCodecKnowsKafkasNames(t *testing.T) {
 	}
 	if _, err := ParseCodec("brotli"); err == nil {
 		t.Error("brotli is accepted")
+	}
+}
+
+// A frame that does not say its size, as stream writers make it, is read whatever
+// memory there is to begin with: the end of it may lie anywhere within a block.
+func TestZstdWithoutASizeIsReadIntoAnyMemory(t *testing.T) {
+	t.Parallel()
+	for n := 1000; n < 2_000_000; n = n*5/4 + 7 {
+		data := make([]byte, n)
+		for i := 0; i+10 <= n; i += 10 {
+			copy(data[i:], fmt.Sprintf("%09d ", i*i%7919))
+		}
+		var frame bytes.Buffer
+		w, err := zstd.NewWriter(&frame)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for part := range slices.Chunk(data, 1000) {
+			_, _ = w.Write(part)
+		}
+		_ = w.Close()
+		for _, room := range []int{0, 4096, 100_000, 131_072, 229_376, 300_001, 1 << 20} {
+			out, err := decompressZstd(make([]byte, 0, room), frame.Bytes(), n)
+			if err != nil || !bytes.Equal(out, data) {
+				t.Errorf("%d bytes from %d into room for %d: %d bytes, %v", n, frame.Len(), room, len(out), err)
+			}
+			if _, err := decompressZstd(make([]byte, 0, room), frame.Bytes(), n-1); !errors.Is(err, ErrTooLarge) {
+				t.Errorf("%d bytes with a limit of one less: %v, want ErrTooLarge", n, err)
+			}
+		}
 	}
 }
