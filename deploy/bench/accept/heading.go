@@ -3,8 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"os"
-	"strings"
 	"time"
 
 	"github.com/sluice-ml/sluice/deploy/bench/lab"
@@ -24,5 +22,5 @@ Made by %s; everything (broker, load, service, rivals) shares the machine's core
 	for _, f := range lab.Surroundings(ctx, l.Lab) {
 		text += fmt.Sprintf("- %s: %s\n", f[0], f[1])
 	}
-	return appendFile(l.out, text+fmt.Sprintf("- arguments: %s\n", strings.Join(os.Args[1:], " ")))
+	return appendFile(l.out, text+fmt.Sprintf("- arguments: %s\n", lab.Arguments()))
 }

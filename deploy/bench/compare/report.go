@@ -66,23 +66,9 @@ reference by Python's onnxruntime first (1e-4 absolute and relative); a contende
 	for _, f := range lab.Surroundings(ctx, b.Lab) {
 		fmt.Fprintf(&t, "- %s: %s\n", f[0], f[1])
 	}
-	fmt.Fprintf(&t, "- measured: %s to %s\n- arguments: %s\n", first.Format(time.RFC3339), b.store.legs[len(b.store.legs)-1].At.Format(time.RFC3339), arguments())
+	fmt.Fprintf(&t, "- measured: %s to %s\n- arguments: %s\n", first.Format(time.RFC3339), b.store.legs[len(b.store.legs)-1].At.Format(time.RFC3339), lab.Arguments())
 	fmt.Fprintf(&t, "- noise: %d of %d legs saw others on the machine (a fixed loop more than 5 %% slower than usual, or more than 3 %% stolen) in their last repeat\n", noisy, len(b.store.legs))
 	return t.String()
-}
-
-// arguments are those a reader would give: make chooses the Python.
-func arguments() string {
-	args := slices.Clone(os.Args[1:])
-	for _, path := range []string{"-python", "-out", "-work"} { // of this machine
-		if i := slices.Index(args, path); i >= 0 && i+1 < len(args) {
-			args = slices.Delete(args, i, i+2)
-		}
-	}
-	if len(args) == 0 {
-		return "none"
-	}
-	return "`" + strings.Join(args, " ") + "`"
 }
 
 // goalTable has the measured figure beside each goal.

@@ -96,7 +96,7 @@ func (c *campaign) heading(ctx context.Context) error {
 			text += fmt.Sprintf("- %s: %s\n", f[0], f[1])
 		}
 	}
-	return c.write(text + fmt.Sprintf("- arguments: %s\n", strings.Join(os.Args[1:], " ")))
+	return c.write(text + fmt.Sprintf("- arguments: %s\n", lab.Arguments()))
 }
 
 // write prints a section and appends it to the results.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"runtime"
+	"slices"
 	"strings"
 )
 
@@ -42,4 +43,19 @@ func lineOf(path, name, otherwise string) string {
 		}
 	}
 	return otherwise
+}
+
+// Arguments are the program's as a reader would give them: those that make chooses,
+// paths of this machine, are left out.
+func Arguments() string {
+	args := slices.Clone(os.Args[1:])
+	for _, path := range []string{"-python", "-out", "-work", "-restart-broker"} {
+		if i := slices.Index(args, path); i >= 0 && i+1 < len(args) {
+			args = slices.Delete(args, i, i+2)
+		}
+	}
+	if len(args) == 0 {
+		return "none"
+	}
+	return "`" + strings.Join(args, " ") + "`"
 }
