@@ -81,7 +81,7 @@ func Variant(text string) (*Contender, error) {
 	if !strings.HasPrefix(name, "sluice ") || len(fields) == 0 {
 		return nil, fmt.Errorf("%q: want 'sluice NAME=BINARY [KEY=VALUE ...]'", text)
 	}
-	return &Contender{Name: name, Start: startSluice(fields[0], append(fields[1:], "output.lineage=none")...)}, nil
+	return &Contender{Name: name, Start: startSluice(fields[0], slices.Concat([]string{"output.lineage=none"}, fields[1:])...)}, nil
 }
 
 // startSluice starts a build of the service, the lab's when bin is empty, with
