@@ -13,6 +13,12 @@ const (
 	independentFalse = "false"
 )
 
+// The values of Config.HostMemory.
+const (
+	hostPinned   = "pinned"
+	hostPageable = "pageable"
+)
+
 // Config says which model to load and how to run it.
 type Config struct {
 	// Path is one .onnx file, or a folder <name>/ of Triton's layout
@@ -29,6 +35,9 @@ type Config struct {
 	Device string
 	// CUDAFallback runs on the CPU when CUDA was asked for and cannot start.
 	CUDAFallback bool
+	// HostMemory is where inputs and outputs lie: pinned (the device's; on the CPU
+	// the runtime's own), pageable, or "": pinned for CUDA. For measuring and tests.
+	HostMemory string
 	// Workers is how many runs go on at once; 0: GOMAXPROCS on the CPU, one for
 	// each device on CUDA.
 	Workers int
@@ -71,6 +80,11 @@ func (c *Config) Validate() error {
 	case "", independentProbe, independentTrue, independentFalse:
 	default:
 		return fmt.Errorf("model.independent is %q: probe, true or false", c.Independent)
+	}
+	switch c.HostMemory {
+	case "", hostPinned, hostPageable:
+	default:
+		return fmt.Errorf("host memory %q: %s or %s", c.HostMemory, hostPinned, hostPageable)
 	}
 	_, err := parseDevice(c.Device)
 	return err

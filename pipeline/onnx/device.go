@@ -98,7 +98,21 @@ func openSessions(path string, inputs []port, outputs []port, cfg *Config, log *
 		}
 		sessions = append(sessions, s)
 	}
+	openHosts(sessions, cfg.HostMemory, log)
 	return sessions, false, nil
+}
+
+// openHosts gives the sessions the memory that the configuration names. Without it
+// they work, too.
+func openHosts(sessions []*session, memory string, log *slog.Logger) {
+	for _, s := range sessions {
+		if memory == hostPageable || memory == "" && !s.device.cuda {
+			continue
+		}
+		if err := s.openHost(); err != nil {
+			log.Warn("no pinned memory, copies go through ordinary memory", "device", s.device.name, "error", err)
+		}
+	}
 }
 
 func destroyAll(sessions []*session) {

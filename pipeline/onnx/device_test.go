@@ -77,6 +77,11 @@ func TestCUDA(t *testing.T) {
 	if got := floats(&it.Res.Outputs[0].Tensor); !slices.Equal(got, []float32{3, 5, 7, 9}) || it.Device != "cuda:0" {
 		t.Errorf("y = %v on %s", got, it.Device)
 	}
+	lentBuffers(t, m, func(w *workerBuffers) {
+		if !w.inputs[0].hosted || !w.outputs[0].hosted {
+			t.Error("inputs and outputs do not lie in pinned memory")
+		}
+	})
 }
 
 func TestMissingNeedsFollowsTheLoader(t *testing.T) {

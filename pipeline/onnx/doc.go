@@ -12,6 +12,7 @@
 //	probe.go          may rows share a batch? coupling.go compares, trials.go makes the rows
 //	device.go         cpu, cuda, auto; elf.go names a missing library
 //	session.go        one session for each device
+//	hostmemory.go     pinned memory for a GPU's copies, by a little C of our own
 //	worker_buffers.go one worker's memory; tensor_buffer.go one tensor of it
 //	stage.go          memory that rows are decoded into, and run from
 //	run.go            rows in, run, rows out; outputs.go splits

@@ -151,9 +151,12 @@ func RuntimeVersion() string {
 	return loaded.version
 }
 
-// libraryFolder is where the loaded runtime looks for its providers.
-func libraryFolder() string {
+// libraryPath is the path by which the runtime was loaded.
+func libraryPath() string {
 	loaded.Lock()
 	defer loaded.Unlock()
-	return filepath.Dir(loaded.path)
+	return loaded.path
 }
+
+// libraryFolder is where the loaded runtime looks for its providers.
+func libraryFolder() string { return filepath.Dir(libraryPath()) }

@@ -88,6 +88,7 @@ func TestConfigNamesTheKey(t *testing.T) {
 		"model.path":           {},
 		"model.workers":        {Path: "x", Workers: -1},
 		"model.batch.max_rows": {Path: "x", MaxRows: -1},
+		"host memory":          {Path: "x", HostMemory: "gpu"},
 		"model.run_timeout":    {Path: "x", RunTimeout: -1},
 		"model.sha256":         {Path: "x", SHA256: "abc"},
 		"model.independent":    {Path: "x", Independent: "perhaps"},

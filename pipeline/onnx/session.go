@@ -13,6 +13,7 @@ import (
 type session struct {
 	device device
 	ort    *ort.DynamicAdvancedSession
+	host   *hostAllocator // of the memory for inputs and outputs; nil: ordinary memory
 }
 
 // newSession loads the model. On the CPU that many threads run one batch, usually
@@ -62,4 +63,20 @@ func newSession(path string, inputs []port, outputs []port, dev device, threads 
 	return s, nil
 }
 
-func (s *session) destroy() error { return s.ort.Destroy() }
+// openHost makes the session's inputs and outputs lie in memory of the runtime's
+// own allocator: pinned on CUDA.
+func (s *session) openHost() (err error) {
+	memory := memoryCPU
+	if s.device.cuda {
+		memory = memoryPinned
+	}
+	s.host, err = newHostAllocator(s.ort, memory, s.device.id)
+	return err
+}
+
+func (s *session) destroy() error {
+	if s.host != nil {
+		s.host.close()
+	}
+	return s.ort.Destroy()
+}

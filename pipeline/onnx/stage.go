@@ -9,7 +9,8 @@ import (
 // is nothing beside such rows.
 const maxStageBytes = 32 << 20
 
-// stage is memory for the inputs of one batch, into which rows are decoded.
+// stage is memory for the inputs of one batch, into which rows are decoded. Pinned
+// memory is the first device's, and pinned for all: CUDA has one address space.
 type stage struct {
 	model  *Model
 	inputs []tensorBuffer
@@ -42,7 +43,7 @@ func (m *Model) NewStage(rows int) pipeline.Stage {
 			s.width[i] *= int(d)
 		}
 		total += s.width[i]
-		s.inputs[i] = tensorBuffer{typ: in.typ, byRows: true}
+		s.inputs[i] = tensorBuffer{typ: in.typ, byRows: true, host: m.sessions[0].host}
 	}
 	if total == 0 || total > maxStageBytes {
 		return nil

@@ -16,9 +16,11 @@ import (
 // last one used. One goroutine at a time.
 type tensorBuffer struct {
 	typ    schemas.DataType
-	byRows bool // axis 0 counts rows and the other dimensions are fixed
+	byRows bool           // axis 0 counts rows and the other dimensions are fixed
+	host   *hostAllocator // gives the memory; nil: ordinary memory
 
 	mem       []byte // outside Go's heap: the runtime keeps a pointer to it
+	hosted    bool   // mem is host's
 	headers   []ort.Value
 	last      ort.Value
 	lastShape []int64
@@ -85,6 +87,13 @@ func (b *tensorBuffer) reserve(size int64) error {
 	for grown < size {
 		grown *= 2
 	}
+	if b.host != nil {
+		// Where there is none left, ordinary memory is slower and works.
+		if mem, err := b.host.alloc(int(grown)); err == nil {
+			b.mem, b.hosted = mem, true
+			return nil
+		}
+	}
 	mem, err := unix.Mmap(-1, 0, int(grown), unix.PROT_READ|unix.PROT_WRITE, unix.MAP_ANON|unix.MAP_PRIVATE)
 	if err != nil {
 		return fmt.Errorf("map %d bytes for a tensor: %w", grown, err)
@@ -100,10 +109,13 @@ func (b *tensorBuffer) free() {
 	}
 	destroy(b.last)
 	b.headers, b.last, b.lastShape = b.headers[:0], nil, b.lastShape[:0]
-	if b.mem != nil {
+	switch {
+	case b.hosted:
+		b.host.free(b.mem)
+	case b.mem != nil:
 		_ = unix.Munmap(b.mem) // nothing to do about it
-		b.mem = nil
 	}
+	b.mem, b.hosted = nil, false
 }
 
 // destroy releases a value; nil is fine.

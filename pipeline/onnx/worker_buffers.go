@@ -43,11 +43,11 @@ func newWorkerBuffers(s *session, p *plan) (*workerBuffers, error) {
 		stop: stopper{opts: opts},
 	}
 	for i := range p.inputs {
-		w.inputs[i] = tensorBuffer{typ: p.inputs[i].typ, byRows: !p.whole() && p.axes[i] == 0 && fixedBelow(p.inputs[i].dims)}
+		w.inputs[i] = tensorBuffer{typ: p.inputs[i].typ, host: s.host, byRows: !p.whole() && p.axes[i] == 0 && fixedBelow(p.inputs[i].dims)}
 	}
 	for i := range p.outputs {
 		o := &p.outputs[i]
-		w.outputs[i] = tensorBuffer{typ: o.typ, byRows: !p.whole() && o.axis == 0 && !o.sequence && fixedBelow(o.port.dims)}
+		w.outputs[i] = tensorBuffer{typ: o.typ, host: s.host, byRows: !p.whole() && o.axis == 0 && !o.sequence && fixedBelow(o.port.dims)}
 	}
 	return w, nil
 }
