@@ -64,6 +64,7 @@ type Codec struct {
 	cfg    CodecConfig
 	inputs []inputPlan
 	doc    *node // of json: where the inputs, the id and the includes are
+	marked bool  // documents of json are walked along their marks
 	marks  int   // nodes in doc
 	fields int   // fields in all lists
 	incl   *node // of oip-json: only the includes; nil when there are none

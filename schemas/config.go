@@ -118,6 +118,7 @@ func NewCodec(cfg CodecConfig) (*Codec, error) {
 	}
 	doc.root.freeze()
 	c.markPlain(doc.root)
+	c.marked = doc.root.wantsMarks()
 	c.doc, c.marks = doc.root, doc.count
 	if c.incl != nil {
 		c.incl.freeze()
@@ -138,6 +139,12 @@ func (c *Codec) nameModel() {
 func (c *Codec) markPlain(n *node) {
 	n.plain = len(n.kids) == 0 && len(n.uses) == 1 && n.uses[0].kind == useElement &&
 		c.inputs[n.uses[0].input].spec.Type == FP32
+	if n.plain {
+		f := &c.inputs[n.uses[0].input].fields[n.uses[0].element]
+		if n.mark = f.mark; f.required {
+			n.required = 1
+		}
+	}
 	for _, k := range n.kids {
 		c.markPlain(k)
 	}

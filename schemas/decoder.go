@@ -30,6 +30,7 @@ type decoder struct {
 	key    []byte // unescaped field name
 	index  []byte // array index as text
 	oip    oipTensor
+	places []uint32 // of the marks
 }
 
 func newDecoder(c *Codec) *decoder {

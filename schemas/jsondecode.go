@@ -11,8 +11,14 @@ import (
 // decodeJSON reads one document of the codec json in one pass.
 func (c *Codec) decodeJSON(d *decoder) *Error {
 	c.fill(d)
-	if err := d.walk(c.doc); err != nil {
-		return err
+	if !c.marked || !d.walkMarks(c.doc) {
+		if c.marked { // nothing of the first walk holds
+			d.begin(d.rec, d.req)
+			c.fill(d)
+		}
+		if err := d.walk(c.doc); err != nil {
+			return err
+		}
 	}
 	for i := range c.inputs {
 		if err := d.complete(i); err != nil {
@@ -33,7 +39,7 @@ func (c *Codec) fill(d *decoder) {
 	for i := range c.inputs {
 		if p := &c.inputs[i]; len(p.fields) > 0 {
 			t := &d.req.Inputs[i]
-			t.Shape = append(t.Shape, p.template.Shape...)
+			t.Shape = append(t.Shape[:0], p.template.Shape...)
 			t.Data = append(t.Data[:0], p.template.Data...)
 			t.Strings = append(t.Strings[:0], p.template.Strings...)
 		}
@@ -126,7 +132,7 @@ func (d *decoder) member(n *node, i int) (kid *node, value int) {
 		}
 		end := i + 1 + key.size
 		if b[end] == '"' && b[end+1] == ':' && odd&highBits == 0 {
-			return n.findKey(key), space(b, end+2)
+			return n.names.find(key), space(b, end+2)
 		}
 	}
 	text, from, to, value := d.name(i)

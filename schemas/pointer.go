@@ -1,9 +1,7 @@
 package schemas
 
 import (
-	"encoding/binary"
 	"fmt"
-	"math/bits"
 	"strings"
 )
 
@@ -50,15 +48,15 @@ const (
 // node is one step of all pointers together: a document is walked along the
 // nodes once, and what no pointer leads to is skipped. Read-only after building.
 type node struct {
-	id    int // index of its mark in the decoder
-	path  string
-	token string
-	key   fieldKey
-	uses  []use
-	kids  []*node
-	plain bool    // the value is one element of a float32 input and nothing else
-	table []*node // kids by hash, open addressing, at most half full
-	shift uint
+	id             int // index of its mark in the decoder
+	path           string
+	token          string
+	key            fieldKey
+	uses           []use
+	kids           []*node
+	plain          bool // the value is one element of a float32 input and nothing else
+	mark, required int  // of plain: the field's mark, and 1 when it has no default
+	names          nameTable
 }
 
 // pointers builds the nodes.
@@ -97,61 +95,17 @@ func (p *pointers) kid(n *node, token string) *node {
 
 // freeze builds the tables.
 func (n *node) freeze() {
-	size := bits.Len(uint(len(n.kids)))
-	n.shift = uint(64 - size - 1)
-	n.table = make([]*node, 2<<size)
 	for _, k := range n.kids {
 		k.freeze()
-		slot := n.slot(k.key)
-		for n.table[slot] != nil {
-			slot = (slot + 1) & (len(n.table) - 1)
-		}
-		n.table[slot] = k
 	}
+	n.names = newNameTable(n.kids)
 }
-
-func (n *node) slot(k fieldKey) int { return int(k.hash()>>n.shift) & (len(n.table) - 1) }
 
 // find returns the kid called b[i:end], nil when no pointer leads there.
 func (n *node) find(b []byte, i, end int) *node {
 	key := keyOf(b, i, end)
-	for slot := n.slot(key); ; slot = (slot + 1) & (len(n.table) - 1) {
-		if k := n.table[slot]; k == nil || k.key == key && (key.size <= 16 || k.token == string(b[i:end])) {
-			return k
-		}
+	if key.size <= 16 {
+		return n.names.find(key)
 	}
-}
-
-// findKey is find for names of up to 16 bytes.
-func (n *node) findKey(key fieldKey) *node {
-	for slot := n.slot(key); ; slot = (slot + 1) & (len(n.table) - 1) {
-		if k := n.table[slot]; k == nil || k.key == key {
-			return k
-		}
-	}
-}
-
-// fieldKey is a field's name by its length, first and last eight bytes: all of a
-// name of up to 16 bytes. Below eight bytes the first word is filled up with
-// zeros, the last is 0.
-type fieldKey struct {
-	first, last uint64
-	size        int
-}
-
-func keyOf(b []byte, i, end int) fieldKey {
-	n := end - i
-	if n >= 8 {
-		return fieldKey{load(b, i), load(b, end-8), n}
-	}
-	var word [8]byte
-	copy(word[:], b[i:end])
-	return fieldKey{first: binary.LittleEndian.Uint64(word[:]), size: n}
-}
-
-// hash mixes the words: names that differ elsewhere only meet in one slot. The
-// names are the configuration's, so no message can make them collide.
-func (k fieldKey) hash() uint64 {
-	h := (k.first ^ uint64(k.size)) * 0x9E3779B97F4A7C15 // golden ratio
-	return (h ^ h>>29 ^ k.last) * 0xBF58476D1CE4E5B9
+	return n.names.findLong(key, b[i:end])
 }
