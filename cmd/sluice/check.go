@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -107,6 +108,9 @@ func (a *app) check(cmd *cobra.Command, flags *sourceFlags, asJSON bool) error {
 
 // checkAll goes on after a failure: what does not rest on it is worth knowing.
 func checkAll(ctx context.Context, f *findings, cfg *config.Config) {
+	for _, short := range lookAtMachine(os.DirFS("/")).shortages(cfg) {
+		f.warn("machine", "%s", short)
+	}
 	checkModel(ctx, f, cfg)
 	checkCluster(ctx, f, cfg)
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"errors"
+	"os"
 	"runtime"
 
 	"github.com/spf13/cobra"
@@ -42,6 +43,9 @@ func (a *app) serve(cmd *cobra.Command, flags *sourceFlags) error {
 	}
 	for _, w := range warnings {
 		log.Warn("configuration", "path", w.Path, "where", w.String(), "warning", w.Message)
+	}
+	for _, short := range lookAtMachine(os.DirFS("/")).shortages(cfg) {
+		log.Warn("machine", "warning", short)
 	}
 	ctx := cmd.Context()
 	s, err := newService(ctx, cfg, serviceDeps{Logger: log, Env: a.env})
