@@ -28,7 +28,7 @@ func TestCgroupLimitsAreFound(t *testing.T) {
 		}, 500},
 		"in a container": {fstest.MapFS{"proc/self/cgroup": file("0::/\n"), "sys/fs/cgroup/memory.max": file("700\n")}, 700},
 		"version 1": {fstest.MapFS{
-			"proc/self/cgroup":                             file("3:cpu:/x\n2:memory,other:/x\n"),
+			"proc/self/cgroup": file("3:cpu:/x\n2:memory,other:/x\n"),
 			"sys/fs/cgroup/memory/x/memory.limit_in_bytes": file("900\n"), "sys/fs/cgroup/x/memory.max": file("1\n"),
 		}, 900},
 	} {
