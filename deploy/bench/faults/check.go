@@ -33,16 +33,26 @@ type tally struct {
 	aborted int64
 }
 
-// violation says what the delivery level does not allow.
-func (t *tally) violation(delivery string) error {
+// violation says what the delivery level does not allow: nothing twice, or, at
+// least once, no more than bound.
+func (t *tally) violation(delivery string, bound int) error {
 	bad := t.lost + t.wrong
-	if delivery == "exactly-once" {
+	if delivery == exactlyOnce {
 		bad += t.twice + t.disorder
 	}
-	if bad > 0 {
-		return fmt.Errorf("lost %d, twice %d, out of order %d, wrong %d", t.lost, t.twice, t.disorder, t.wrong)
+	if bad > 0 || t.twice > bound {
+		return fmt.Errorf("lost %d, twice %d (at most %d), out of order %d, wrong %d", t.lost, t.twice, bound, t.disorder, t.wrong)
 	}
 	return nil
+}
+
+// bound is how many outcomes may come twice: what the members had in flight, at
+// each harm, times two (README, the promise).
+func (r *run) bound() int {
+	if r.delivery == exactlyOnce {
+		return 0
+	}
+	return 2 * inFlight * r.harmed
 }
 
 // tally reads outputs and dead letters and compares them with the oracle: y = 2x+1,
@@ -147,18 +157,18 @@ func (r *run) read(ctx context.Context, topic string, level kgo.IsolationLevel, 
 // report writes the raw counts of a run.
 func (r *run) report(t *tally, caughtUp time.Duration) error {
 	rest, verdict := lag(r, caughtUp), "held"
-	if err := t.violation(r.delivery); err != nil {
+	if err := t.violation(r.delivery, r.bound()); err != nil {
 		verdict = "VIOLATED"
 	}
 	return r.write(fmt.Sprintf(`
 ## %s, seed %d: %s
 
 - %d records at %d a second; harmed %d times; all committed %s after the last one was due
-- outcomes in read_committed: %d of %d; lost %d, twice %d, out of order per key %d, unlike the oracle %d
+- outcomes in read_committed: %d of %d; lost %d, twice %d (at most %d), out of order per key %d, unlike the oracle %d
 - records of aborted transactions, which only read_uncommitted shows: %d
 - exit codes of the processes asked to end: %v%s
 `, r.harm.title, r.seed, verdict, r.records, r.rate, r.harmed, rest.Round(100*time.Millisecond),
-		t.outcomes, r.records, t.lost, t.twice, t.disorder, t.wrong, t.aborted, r.codes, r.deathsLine()))
+		t.outcomes, r.records, t.lost, t.twice, r.bound(), t.disorder, t.wrong, t.aborted, r.codes, r.deathsLine()))
 }
 
 // lag is how long after the load's own time everything was committed.

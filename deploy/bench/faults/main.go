@@ -21,6 +21,9 @@ import (
 	"github.com/sluice-ml/sluice/deploy/bench/lab"
 )
 
+// exactlyOnce is the delivery level that allows nothing twice.
+const exactlyOnce = "exactly-once"
+
 // campaign is what the flags say.
 type campaign struct {
 	lab.Lab
@@ -33,14 +36,14 @@ type campaign struct {
 
 func main() {
 	c := &campaign{}
-	kinds := flag.String("kinds", "kill,term,freeze,broker,steps", "kinds of harm, each a run: "+strings.Join(kindNames(), ", "))
+	kinds := flag.String("kinds", "kill,term,freeze,churn,broker,steps", "kinds of harm, each a run: "+strings.Join(kindNames(), ", "))
 	seeds := flag.String("seeds", "1", "seeds, each a run of every kind")
 	sets := flag.String("set", "", "further settings of the service, path=value, separated by blanks")
 	flag.IntVar(&c.records, "records", 100_000, "records of a run")
 	flag.IntVar(&c.rate, "rate", 2500, "records a second")
 	flag.IntVar(&c.harms, "harms", 12, "how often a run is harmed, at least")
 	flag.IntVar(&c.poison, "poison", 997, "each n-th record cannot be decoded; 0 for none")
-	flag.StringVar(&c.delivery, "delivery", "exactly-once", "delivery level")
+	flag.StringVar(&c.delivery, "delivery", exactlyOnce, "delivery level: exactly-once or at-least-once")
 	flag.StringVar(&c.restart, "restart-broker", "", "shell command that kills the broker with SIGKILL and starts it again")
 	flag.StringVar(&c.out, "out", "", "results file to append to (default: stdout only)")
 	flag.StringVar(&c.Bin, "bin", "bin/sluice", "the service binary")

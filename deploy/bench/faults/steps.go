@@ -11,7 +11,7 @@ import (
 
 // windows are the places to die in, by delivery level.
 var windows = map[string][]string{
-	"exactly-once":  {failpoint.TxnBegin, failpoint.TxnProduced, failpoint.TxnOffsets, failpoint.TxnEnding, failpoint.TxnEnded, failpoint.Joining},
+	exactlyOnce:     {failpoint.TxnBegin, failpoint.TxnProduced, failpoint.TxnOffsets, failpoint.TxnEnding, failpoint.TxnEnded, failpoint.Joining},
 	"at-least-once": {failpoint.Committing, failpoint.Committed, failpoint.Joining},
 }
 
@@ -30,7 +30,7 @@ func (r *run) failpoint(i int) string {
 
 // dieInSteps starts again what died, while records come in. At the end the two are
 // started once more without a place to die in.
-func (r *run) dieInSteps(ctx context.Context, loaded chan error) error {
+func (r *run) dieInSteps(ctx context.Context, loaded <-chan error) error {
 	for {
 		died := -1
 		select {
@@ -38,7 +38,7 @@ func (r *run) dieInSteps(ctx context.Context, loaded chan error) error {
 			if err != nil {
 				return err
 			}
-			r.setup.Env, r.quiet = nil, true
+			r.quiet = true
 			for i, p := range r.members {
 				p.Kill()
 				if err := r.start(ctx, i); err != nil {

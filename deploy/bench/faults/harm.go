@@ -1,0 +1,99 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os/exec"
+	"syscall"
+	"time"
+
+	"github.com/sluice-ml/sluice/deploy/bench/lab"
+)
+
+// harm is something that is done to the processes or the broker.
+type harm struct {
+	name, title string
+	most        int // per run, where it takes long; 0 for as often as asked
+	do          func(r *run, ctx context.Context) error
+	// during replaces do where the harm has its own times: it goes on until loaded
+	// gives the load's end.
+	during func(r *run, ctx context.Context, loaded <-chan error) error
+}
+
+var harms = []harm{
+	{name: "none", title: "no harm", most: 1, do: func(*run, context.Context) error { return nil }},
+	{name: "kill", title: "kill -9 of one of the two at random, started again at once under its name", do: (*run).kill},
+	{name: "term", title: "SIGTERM of one of the two, started again when it has ended", do: (*run).term},
+	{name: "freeze", title: "SIGSTOP of one of the two past its session, then SIGCONT", most: 4, do: (*run).freeze},
+	{name: "churn", title: "two more members that join and leave, one of these each second; each fourth leaves by kill -9", during: (*run).churn},
+	{name: "steps", title: "each process kills itself in a window of its commit, and is started again", during: (*run).dieInSteps},
+	{name: "broker", title: "kill -9 of the only broker, started again", most: 2, do: (*run).killBroker},
+}
+
+func kindNames() (names []string) {
+	for _, h := range harms {
+		names = append(names, h.name)
+	}
+	return names
+}
+
+// harmUntil does the harm while records come in, at moments spread over the load.
+func (r *run) harmUntil(ctx context.Context, loaded <-chan error) error {
+	times := r.harms
+	if r.harm.most > 0 {
+		times = min(times, r.harm.most)
+	}
+	whole := time.Duration(r.records) * time.Second / time.Duration(r.rate)
+	for {
+		mean := whole / time.Duration(times+1)
+		timer := time.NewTimer(mean/4 + time.Duration(r.random.Int64N(int64(mean))))
+		select {
+		case err := <-loaded:
+			timer.Stop()
+			return err
+		case <-timer.C:
+		}
+		if r.harm.most > 0 && r.harmed >= r.harm.most {
+			continue
+		}
+		if err := r.harm.do(r, ctx); err != nil {
+			return err
+		}
+		r.harmed++
+	}
+}
+
+func (r *run) kill(ctx context.Context) error {
+	i := r.random.IntN(regular)
+	r.members[i].Kill()
+	return r.start(ctx, i)
+}
+
+func (r *run) term(ctx context.Context) error {
+	i := r.random.IntN(regular)
+	if err := r.end(i); err != nil {
+		return err
+	}
+	return r.start(ctx, i)
+}
+
+func (r *run) freeze(ctx context.Context) error {
+	p := r.members[r.random.IntN(regular)]
+	if err := p.Signal(syscall.SIGSTOP); err != nil {
+		return err
+	}
+	err := lab.Pause(ctx, session+time.Duration(r.random.IntN(3000))*time.Millisecond)
+	return errors.Join(err, p.Signal(syscall.SIGCONT))
+}
+
+func (r *run) killBroker(ctx context.Context) error {
+	if r.restart == "" {
+		return errors.New("needs -restart-broker")
+	}
+	out, err := exec.CommandContext(ctx, "bash", "-c", r.restart).CombinedOutput()
+	if err != nil {
+		return fmt.Errorf("%s: %w\n%s", r.restart, err, out)
+	}
+	return nil
+}
