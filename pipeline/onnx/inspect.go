@@ -75,6 +75,9 @@ func Inspect(ctx context.Context, cfg Config) (*Report, error) {
 	if o.file.operators["DynamicQuantizeLinear"] {
 		r.Warnings = append(r.Warnings, "the model quantises its activations by the batch: rows change with their neighbours")
 	}
+	if warning := o.uncovered(); warning != "" {
+		r.Warnings = append(r.Warnings, warning)
+	}
 	r.judge(o)
 	if r.Metadata, err = metadata(o.sessions[0].ort); err != nil {
 		return nil, fmt.Errorf("read the metadata of %s: %w", o.loc.file, err)

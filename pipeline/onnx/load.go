@@ -130,8 +130,21 @@ func (o *opened) find() (err error) {
 		return err
 	}
 	o.log.Info("model found", "model", o.loc.name, "version", o.loc.version, "file", o.loc.file, "sha256", o.sha256)
-	o.file, err = readModelFile(o.loc.file)
-	return err
+	if o.file, err = readModelFile(o.loc.file); err != nil {
+		return err
+	}
+	if warning := o.uncovered(); warning != "" {
+		o.log.Warn(warning, "model", o.loc.name)
+	}
+	return nil
+}
+
+// uncovered warns of weights that the digest says nothing about.
+func (o *opened) uncovered() string {
+	if len(o.file.external) == 0 || o.cfg.SHA256 == "" {
+		return ""
+	}
+	return "model.sha256 does not cover the weights in files beside the model"
 }
 
 // examine decides how the model is run.

@@ -1,22 +1,19 @@
 package onnx
 
 import (
-	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 
 	"golang.org/x/sys/unix"
-	"google.golang.org/protobuf/encoding/protowire"
 )
-
-// errMalformed: the runtime will say what is wrong with such a file.
-var errMalformed = errors.New("not an ONNX file")
 
 // modelFile is what the runtime does not tell about a model: the names of its
 // dimensions, the element types of its maps, and which operators it has.
 type modelFile struct {
 	values    map[string]*valueInfo // graph inputs and outputs
 	operators map[string]bool
+	external  []string // files beside it that hold weights
 }
 
 type valueInfo struct {
@@ -25,6 +22,7 @@ type valueInfo struct {
 	sequence bool
 	mapKey   int32 // TensorProto.DataType of a map's keys, 0 for no map
 	mapValue int32
+	walk     *walk
 }
 
 // readModelFile parses the parts it needs. The file is mapped, not read: models
@@ -48,6 +46,9 @@ func readModelFile(path string) (*modelFile, error) {
 	}
 	defer func() { _ = unix.Munmap(data) }() // nothing to do about it
 	m, err := parseModel(data)
+	if err == nil {
+		m.external, err = vet(data, filepath.Dir(path))
+	}
 	if err != nil {
 		return nil, fmt.Errorf("read the model %s: %w", path, err)
 	}
@@ -84,19 +85,20 @@ const (
 
 func parseModel(data []byte) (*modelFile, error) {
 	m := &modelFile{values: map[string]*valueInfo{}, operators: map[string]bool{}}
-	err := fields(data, func(num int, value []byte, _ uint64) error {
+	w := &walk{}
+	err := w.fields(data, func(num int, value []byte, _ uint64) error {
 		if num != modelGraph {
 			return nil
 		}
-		return fields(value, m.graphField)
+		return w.fields(value, func(num int, value []byte, _ uint64) error { return m.graphField(w, num, value) })
 	})
 	return m, err
 }
 
-func (m *modelFile) graphField(num int, value []byte, _ uint64) error {
+func (m *modelFile) graphField(w *walk, num int, value []byte) error {
 	switch num {
 	case graphNode:
-		return fields(value, func(num int, value []byte, _ uint64) error {
+		return w.fields(value, func(num int, value []byte, _ uint64) error {
 			if num == nodeOpType {
 				m.operators[string(value)] = true
 			}
@@ -104,13 +106,13 @@ func (m *modelFile) graphField(num int, value []byte, _ uint64) error {
 		})
 	case graphInput, graphOutput:
 		var name string
-		v := &valueInfo{}
-		err := fields(value, func(num int, value []byte, _ uint64) error {
+		v := &valueInfo{walk: w}
+		err := w.fields(value, func(num int, value []byte, _ uint64) error {
 			switch num {
 			case valueName:
 				name = string(value)
 			case valueType:
-				return fields(value, v.typeField)
+				return w.fields(value, v.typeField)
 			}
 			return nil
 		})
@@ -123,17 +125,17 @@ func (m *modelFile) graphField(num int, value []byte, _ uint64) error {
 func (v *valueInfo) typeField(num int, value []byte, _ uint64) error {
 	switch num {
 	case typeTensor:
-		return fields(value, v.tensorField)
+		return v.walk.fields(value, v.tensorField)
 	case typeSequence:
 		v.sequence = true
-		return fields(value, func(num int, value []byte, _ uint64) error {
+		return v.walk.fields(value, func(num int, value []byte, _ uint64) error {
 			if num == sequenceElem {
-				return fields(value, v.typeField)
+				return v.walk.fields(value, v.typeField)
 			}
 			return nil
 		})
 	case typeMap:
-		return fields(value, v.mapField)
+		return v.walk.fields(value, v.mapField)
 	}
 	return nil
 }
@@ -143,12 +145,12 @@ func (v *valueInfo) tensorField(num int, value []byte, number uint64) error {
 	case tensorElem:
 		v.elem = int32(number)
 	case tensorShape:
-		return fields(value, func(num int, value []byte, _ uint64) error {
+		return v.walk.fields(value, func(num int, value []byte, _ uint64) error {
 			if num != shapeDim {
 				return nil
 			}
 			name := ""
-			err := fields(value, func(num int, value []byte, _ uint64) error {
+			err := v.walk.fields(value, func(num int, value []byte, _ uint64) error {
 				if num == dimParam {
 					name = string(value)
 				}
@@ -166,40 +168,10 @@ func (v *valueInfo) mapField(num int, value []byte, number uint64) error {
 	case mapKeyType:
 		v.mapKey = int32(number)
 	case mapValueType:
-		inner := &valueInfo{}
-		err := fields(value, inner.typeField)
+		inner := &valueInfo{walk: v.walk}
+		err := v.walk.fields(value, inner.typeField)
 		v.mapValue = inner.elem
 		return err
-	}
-	return nil
-}
-
-// fields calls visit for each field of a message: value for length-delimited
-// ones, number for varints.
-func fields(data []byte, visit func(num int, value []byte, number uint64) error) error {
-	for len(data) > 0 {
-		num, typ, n := protowire.ConsumeTag(data)
-		if n < 0 {
-			return fmt.Errorf("%w: %w", errMalformed, protowire.ParseError(n))
-		}
-		data = data[n:]
-		var value []byte
-		var number uint64
-		switch typ {
-		case protowire.BytesType:
-			value, n = protowire.ConsumeBytes(data)
-		case protowire.VarintType:
-			number, n = protowire.ConsumeVarint(data)
-		default:
-			n = protowire.ConsumeFieldValue(num, typ, data)
-		}
-		if n < 0 {
-			return fmt.Errorf("%w: %w", errMalformed, protowire.ParseError(n))
-		}
-		data = data[n:]
-		if err := visit(int(num), value, number); err != nil {
-			return err
-		}
 	}
 	return nil
 }

@@ -41,7 +41,9 @@ func locate(cfg *Config) (*location, error) {
 	}
 	labels := cfg.Labels
 	if labels == "" && loc.config.labelFilename != "" {
-		labels = filepath.Join(cfg.Path, loc.config.labelFilename)
+		if labels, err = loc.config.inFolder(cfg.Path, loc.config.labelFilename); err != nil {
+			return nil, err
+		}
 	}
 	if labels != "" {
 		if loc.labels, err = readLabels(labels); err != nil {
@@ -85,7 +87,9 @@ func (loc *location) inRepository(cfg *Config) error {
 	if file == "" {
 		file = "model.onnx"
 	}
-	loc.file = filepath.Join(cfg.Path, loc.version, file)
+	if loc.file, err = loc.config.inFolder(filepath.Join(cfg.Path, loc.version), file); err != nil {
+		return err
+	}
 	if err := regularFile(loc.file); err != nil {
 		return fmt.Errorf("%w: %w", ErrNoModel, err)
 	}
@@ -100,6 +104,15 @@ func (loc *location) inRepository(cfg *Config) error {
 		loc.name = filepath.Base(absolute)
 	}
 	return nil
+}
+
+// inFolder joins a name that config.pbtxt gives: it comes with the model, and
+// may not reach out of the model's folder.
+func (c *modelConfig) inFolder(folder, name string) (string, error) {
+	if !filepath.IsLocal(name) {
+		return "", fmt.Errorf("%w: config.pbtxt names the file %q, which is not in the model's folder", ErrUnsafe, clean(name))
+	}
+	return filepath.Join(folder, name), nil
 }
 
 // versionFolders lists the numbered folders in ascending order.
