@@ -6,7 +6,10 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
+
+	"github.com/sluice-ml/sluice/pipeline"
 )
 
 // noCUDA fails the test where the runtime has CUDA's provider: there the tests
@@ -60,8 +63,9 @@ func TestAutoWithoutGPUIsTheCPU(t *testing.T) {
 	}
 }
 
-func TestCUDA(t *testing.T) {
-	t.Parallel()
+// needCUDA skips the test where there is no GPU, or no provider for it.
+func needCUDA(t *testing.T) {
+	t.Helper()
 	startRuntime(t)
 	if !gpuPresent() {
 		t.Skip("no NVIDIA GPU on this machine")
@@ -69,6 +73,11 @@ func TestCUDA(t *testing.T) {
 	if missing := missingProviderLibraries(libraryFolder()); len(missing) > 0 {
 		t.Skipf("the CUDA provider needs %s: deploy/onnxruntime/fetch.sh --cuda and SLUICE_RUNTIME_LIBRARY", strings.Join(missing, ", "))
 	}
+}
+
+func TestCUDA(t *testing.T) {
+	t.Parallel()
+	needCUDA(t)
 	m := load(t, "affine", func(c *Config) { c.Device = "cuda" })
 	it := item(1, f32("x", dims(1, 4), 1, 2, 3, 4))
 	if err := run(t.Context(), m, it); err != nil {
@@ -82,6 +91,35 @@ func TestCUDA(t *testing.T) {
 			t.Error("inputs and outputs do not lie in pinned memory")
 		}
 	})
+}
+
+// TestCUDARunsSideBySide: workers of one session, each with a stream and pinned memory of its own, do not mix up rows.
+func TestCUDARunsSideBySide(t *testing.T) {
+	t.Parallel()
+	needCUDA(t)
+	m := load(t, "affine", func(c *Config) { c.Device, c.Workers, c.MaxRows = "cuda", 4, 64 })
+	var all sync.WaitGroup
+	for worker := range 4 {
+		all.Go(func() { // ends with its runs
+			for n := range 64 {
+				var items []*pipeline.Item
+				for r := range n + 1 {
+					items = append(items, item(1, f32("x", dims(1, 4), float32(worker), float32(n), float32(r), 1)))
+				}
+				if err := run(t.Context(), m, items...); err != nil {
+					t.Error(err)
+					return
+				}
+				for r, it := range items {
+					want := []float32{float32(2*worker + 1), float32(2*n + 1), float32(2*r + 1), 3}
+					if got := floats(&it.Res.Outputs[0].Tensor); !slices.Equal(got, want) {
+						t.Errorf("row %d of %d: %v, want %v", r, n+1, got, want)
+					}
+				}
+			}
+		})
+	}
+	all.Wait()
 }
 
 func TestMissingNeedsFollowsTheLoader(t *testing.T) {
