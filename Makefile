@@ -89,10 +89,23 @@ rivals: ## vet, test and build the bench's rivals in Go, one of which is a modul
 	cd deploy/bench/rivals/benthos && go vet ./... && go test ./... && go build -o $(CURDIR)/bin/rivals/benthos .
 	go build -o bin/rivals/nullworker ./deploy/bench/rivals/nullworker
 
-# On a machine with an NVIDIA GPU, CUDA 13 and cuDNN 9 (their libraries on LD_LIBRARY_PATH): the tests that skip elsewhere.
+# On a machine with an NVIDIA GPU, CUDA 13 and cuDNN 9 (their libraries on LD_LIBRARY_PATH, or installed by pip): the tests
+# that skip elsewhere.
 .PHONY: test-gpu
 test-gpu: ## the CUDA tests, on a machine with a GPU
-	SLUICE_RUNTIME_LIBRARY=$$(deploy/onnxruntime/fetch.sh --cuda) go test -count=1 -v -run 'CUDA|GPU' -bench . -benchtime 1s ./pipeline/onnx
+	LD_LIBRARY_PATH=$$(deploy/onnxruntime/cuda-path.sh) SLUICE_RUNTIME_LIBRARY=$$(deploy/onnxruntime/fetch.sh --cuda) go test -count=1 -v -run 'CUDA|GPU' -bench . -benchtime 1s ./pipeline/onnx
+
+# Ten minutes on a GPU. The whole command but for the device, on a machine without one, in a few minutes:
+# make bench-gpu ARGS="-device cpu -batches 1..16 -rounds 3 -seconds 1 -in-flight 64 -workers 1,2"
+BENCH_GPU := bin/bench-gpu -python $(BENCH_VENV)/bin/python
+.PHONY: bench-gpu
+bench-gpu: build ## sluice on one GPU beside ONNX Runtime alone on it; also over Kafka where a broker can be started
+	go build -o bin/bench-gpu ./deploy/bench/gpu
+	@bin/bench-gpu -check $(ARGS)
+	$${CC:-cc} -O2 -Wall -Wextra -I"$$(go list -m -f '{{.Dir}}' github.com/yalue/onnxruntime_go)" -o bin/raw_ort deploy/bench/gpu/raw_ort/*.c -ldl -lpthread -lm
+	@[ -f bin/bench/models/tokens.onnx -a -f bin/bench/tokens.reference ] || $(MAKE) bench-venv
+	export LD_LIBRARY_PATH=$$(deploy/onnxruntime/cuda-path.sh); if deploy/kafka/broker.sh probe; then \
+		KAFKA_JVM="-Xmx1g -XX:+UseSerialGC" deploy/kafka/broker.sh with -- $(BENCH_GPU) $(ARGS); else $(BENCH_GPU) $(ARGS); fi
 
 .PHONY: ci
 ci: ## what continuous integration runs

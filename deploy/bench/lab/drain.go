@@ -1,6 +1,7 @@
 package lab
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -34,7 +35,8 @@ type Task struct {
 	Partitions int32 // 0 is Partitions
 	Members    int   // processes of the contender in one group; 0 is one
 	Sets       []string
-	Label      string // of topics and logs
+	Label      string  // of topics and logs
+	Tolerance  float64 // of outputs; 0 is Tolerance
 }
 
 // Drain lets a contender work off a preloaded topic and holds what came out
@@ -179,7 +181,7 @@ func (d *Drained) usage(from, to sample) {
 
 // judge counts and compares what a drain put out.
 func (l *Lab) judge(ctx context.Context, d *Drained, t Task, out string) error {
-	tolerance := Tolerance
+	tolerance := cmp.Or(t.Tolerance, Tolerance)
 	if t.Contender.Null {
 		tolerance = 0
 	}

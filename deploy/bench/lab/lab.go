@@ -61,6 +61,11 @@ func (l *Lab) Open() error {
 	}
 	l.Client, l.Admin = client, kadm.NewClient(client)
 	l.ID = fmt.Sprintf("b%x", time.Now().UnixMilli())
+	return l.Offline()
+}
+
+// Offline prepares what needs no broker: payloads, their models and references.
+func (l *Lab) Offline() (err error) {
 	l.loaded, l.references, l.rows = map[string]string{}, map[string][][]float64{}, map[string]*rows{}
 	l.commands = map[string][]string{}
 	if l.Dir == "" {

@@ -107,6 +107,13 @@ func (l *Lab) Rows(p *Payload) func(i int) []byte {
 	}
 }
 
+// Numbers reads the value of a contender's output: the model's numbers, in the
+// order of the reference, appended to dst. A record keeps its id as its key.
+func (p *Payload) Numbers(key, value []byte, dst []float64) ([]float64, error) {
+	_, dst, err := p.numbers(p, &kgo.Record{Key: key, Value: value}, dst)
+	return dst, err
+}
+
 // Forget frees what Rows holds.
 func (l *Lab) Forget(p *Payload) { delete(l.rows, p.Name) }
 

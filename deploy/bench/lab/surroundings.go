@@ -22,13 +22,13 @@ func Surroundings(ctx context.Context, l *Lab) [][2]string {
 	return [][2]string{
 		{"commit", ask("git", "rev-parse", "--short=12", "HEAD")},
 		{"service", ask(l.Bin, "version")},
-		{"machine", fmt.Sprintf("%s, %d cores, %s", processor(), runtime.NumCPU(), memory())},
+		{"machine", fmt.Sprintf("%s, %d cores, %s", Processor(), runtime.NumCPU(), memory())},
 		{"Python", ask(l.Python, "-c", "import sys, onnxruntime, confluent_kafka, numpy; print(sys.version.split()[0], 'with onnxruntime', onnxruntime.__version__ + ', librdkafka', confluent_kafka.libversion()[0] + ', numpy', numpy.__version__)")},
 	}
 }
 
-// processor is the CPU's name, where the kernel tells it.
-func processor() string { return lineOf("/proc/cpuinfo", "model name", runtime.GOARCH) }
+// Processor is the CPU's name, where the kernel tells it.
+func Processor() string { return lineOf("/proc/cpuinfo", "model name", runtime.GOARCH) }
 
 func memory() string { return lineOf("/proc/meminfo", "MemTotal", "memory unknown") }
 
