@@ -14,6 +14,7 @@
 #   export $(deploy/kafka/broker.sh start)
 # KAFKA_BROKERS (plaintext), KAFKA_TLS_BROKERS, KAFKA_SASL_BROKERS (TLS and SCRAM-SHA-256, SCRAM-SHA-512 or PLAIN, user
 # "user", password "secret"), KAFKA_MTLS_BROKERS (client certificate required: KAFKA_CERT_FILE, KAFKA_KEY_FILE),
+# KAFKA_PROXIED_BROKERS (plaintext, for a proxy: clients must come, and are sent, to one port above it),
 # KAFKA_CA_FILE, KAFKA_JARS (the Java client's, for tests), KAFKA_DIR (what stop, kill and restart work on).
 # When KAFKA_BROKERS is set already, that broker is used and nothing is started.
 #
@@ -102,7 +103,7 @@ classpath() { [ "$RUNNER" = docker ] && echo '/opt/kafka/libs/*' || echo "$LIBS/
 
 # --- one cluster in DIR ----------------------------------------------------------------------------------------------
 
-# free_base finds five free ports for each of N nodes, below the ports that the kernel gives to clients.
+# free_base finds seven free ports for each of N nodes, below the ports that the kernel gives to clients.
 free_base() {
   local nodes=$1 base port taken
   for _ in $(seq 50); do
@@ -151,8 +152,10 @@ process.roles=broker,controller
 node.id=$node
 controller.quorum.voters=$voters
 controller.listener.names=CONTROLLER
-listeners=PLAINTEXT://127.0.0.1:$port,CONTROLLER://127.0.0.1:$((port + 1)),SSL://127.0.0.1:$((port + 2)),SASL_SSL://127.0.0.1:$((port + 3)),MTLS://127.0.0.1:$((port + 4))
-listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,SSL:SSL,SASL_SSL:SASL_SSL,MTLS:SSL
+listeners=PLAINTEXT://127.0.0.1:$port,CONTROLLER://127.0.0.1:$((port + 1)),SSL://127.0.0.1:$((port + 2)),SASL_SSL://127.0.0.1:$((port + 3)),MTLS://127.0.0.1:$((port + 4)),PROXIED://127.0.0.1:$((port + 5))
+# whoever comes by the last one is sent to the next port, where a proxy of the caller's may listen
+advertised.listeners=PLAINTEXT://127.0.0.1:$port,SSL://127.0.0.1:$((port + 2)),SASL_SSL://127.0.0.1:$((port + 3)),MTLS://127.0.0.1:$((port + 4)),PROXIED://127.0.0.1:$((port + 6))
+listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,SSL:SSL,SASL_SSL:SASL_SSL,MTLS:SSL,PROXIED:PLAINTEXT
 ssl.keystore.type=PKCS12
 ssl.keystore.location=$DIR/broker.p12
 ssl.keystore.password=secret
@@ -248,7 +251,7 @@ nodes() { # the node numbers of DIR, or the one asked for
 
 environment() {
   local listener offset list node
-  for listener in KAFKA_BROKERS:0 KAFKA_TLS_BROKERS:2 KAFKA_SASL_BROKERS:3 KAFKA_MTLS_BROKERS:4; do
+  for listener in KAFKA_BROKERS:0 KAFKA_TLS_BROKERS:2 KAFKA_SASL_BROKERS:3 KAFKA_MTLS_BROKERS:4 KAFKA_PROXIED_BROKERS:5; do
     offset=${listener#*:} list=
     for node in $(nodes); do list+=${list:+,}127.0.0.1:$(($(cat "$DIR/$node/port") + offset)); done
     echo "${listener%:*}=$list"
@@ -264,7 +267,7 @@ environment() {
 
 # existing prints the broker that the caller's environment names.
 existing() {
-  env | grep -E '^KAFKA_(BROKERS|TLS_BROKERS|SASL_BROKERS|MTLS_BROKERS|CA_FILE|CERT_FILE|KEY_FILE|JARS|DIR)=' || true
+  env | grep -E '^KAFKA_(BROKERS|TLS_BROKERS|SASL_BROKERS|MTLS_BROKERS|PROXIED_BROKERS|CA_FILE|CERT_FILE|KEY_FILE|JARS|DIR)=' || true
 }
 
 # --- commands --------------------------------------------------------------------------------------------------------

@@ -168,7 +168,7 @@ func (r *run) report(t *tally, caughtUp time.Duration) error {
 - records of aborted transactions, which only read_uncommitted shows: %d
 - exit codes of the processes asked to end: %v%s
 `, r.harm.title, r.seed, verdict, r.records, r.rate, r.harmed, rest.Round(100*time.Millisecond),
-		t.outcomes, r.records, t.lost, t.twice, r.bound(), t.disorder, t.wrong, t.aborted, r.codes, r.deathsLine()))
+		t.outcomes, r.records, t.lost, t.twice, r.bound(), t.disorder, t.wrong, t.aborted, r.codes, r.deathsLine()+r.faultsLine()))
 }
 
 // lag is how long after the load's own time everything was committed.

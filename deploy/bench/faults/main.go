@@ -36,7 +36,7 @@ type campaign struct {
 
 func main() {
 	c := &campaign{}
-	kinds := flag.String("kinds", "kill,term,freeze,churn,broker,steps", "kinds of harm, each a run: "+strings.Join(kindNames(), ", "))
+	kinds := flag.String("kinds", "kill,term,freeze,churn,cut,broker,steps", "kinds of harm, each a run: "+strings.Join(kindNames(), ", "))
 	seeds := flag.String("seeds", "1", "seeds, each a run of every kind")
 	sets := flag.String("set", "", "further settings of the service, path=value, separated by blanks")
 	flag.IntVar(&c.records, "records", 100_000, "records of a run")

@@ -10,6 +10,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/sluice-ml/sluice/deploy/bench/lab"
+	"github.com/sluice-ml/sluice/deploy/bench/proxy"
 )
 
 // session is short, so that a frozen process is given up within a run.
@@ -36,12 +37,17 @@ type run struct {
 	place   [regular]string // where each member dies next
 	started int
 	quiet   bool // nobody dies any more
+	// proxy, plan and faults are of the kinds with a proxy before the broker.
+	proxy  *proxy.Proxy
+	plan   *proxy.Plan
+	faults []string
 }
 
 // one loads, harms and checks.
 func (c *campaign) one(ctx context.Context, h harm, seed uint64) error {
 	r := &run{
 		campaign: c, harm: h, seed: seed, random: rand.New(rand.NewPCG(seed, 1)), codes: map[int]int{}, deaths: map[string]int{},
+		plan:    proxy.NewPlan(seed),
 		members: make([]*lab.Process, regular, regular+guests),
 	}
 	name := fmt.Sprintf("%s%d", h.name, seed)
@@ -54,29 +60,8 @@ func (c *campaign) one(ctx context.Context, h harm, seed uint64) error {
 		Name: name, Input: in, Output: out, DLQ: dlq, Group: c.ID + "." + name, Model: c.Model("affine.onnx"), ModelName: "affine",
 		Sets: append([]string{"output.delivery=" + c.delivery, fmt.Sprintf("input.session_timeout=%v", session), fmt.Sprintf("input.max_in_flight=%d", inFlight)}, c.sets...),
 	}
-	defer func() {
-		for _, p := range r.members {
-			if p != nil {
-				p.Kill()
-			}
-		}
-	}()
-	for i := range r.members {
-		if err := r.start(ctx, i); err != nil {
-			return err
-		}
-	}
-	began := time.Now()
-	err = r.underHarm(ctx)
-	if err == nil {
-		err = c.CaughtUp(ctx, r.setup.Group, in)
-	}
-	caughtUp := time.Since(began)
-	for i := range r.members {
-		if r.members[i] != nil {
-			err = errors.Join(err, r.end(i))
-		}
-	}
+	var caughtUp time.Duration
+	err = r.behindProxy(ctx, func() (err error) { caughtUp, err = r.endure(ctx); return err })
 	if err != nil {
 		return errors.Join(err, c.write(fmt.Sprintf("\n## %s, seed %d: stopped by %v\n", h.title, seed, err)))
 	}
@@ -85,6 +70,24 @@ func (c *campaign) one(ctx context.Context, h harm, seed uint64) error {
 		return err
 	}
 	return errors.Join(r.report(t, caughtUp), t.violation(c.delivery, r.bound()))
+}
+
+// endure runs the members through the harm until everything is committed, and gives
+// the time from the first record to that.
+func (r *run) endure(ctx context.Context) (time.Duration, error) {
+	defer r.killAll()
+	for i := range regular {
+		if err := r.start(ctx, i); err != nil {
+			return 0, err
+		}
+	}
+	began := time.Now()
+	err := r.underHarm(ctx)
+	if err == nil {
+		err = r.CaughtUp(ctx, r.setup.Group, r.setup.Input)
+	}
+	caughtUp := time.Since(began)
+	return caughtUp, errors.Join(err, r.endAll())
 }
 
 // underHarm publishes the records and does the harm meanwhile.
@@ -133,6 +136,26 @@ func (r *run) end(i int) error {
 	r.codes[code]++
 	r.members[i] = nil
 	return err
+}
+
+// endAll asks all that run to end.
+func (r *run) endAll() error {
+	var errs []error
+	for i, p := range r.members {
+		if p != nil {
+			errs = append(errs, r.end(i))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// killAll kills what still runs.
+func (r *run) killAll() {
+	for _, p := range r.members {
+		if p != nil {
+			p.Kill()
+		}
+	}
 }
 
 // load publishes the records at the rate.
