@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/sluice-ml/sluice/internal/failpoint"
 	"github.com/sluice-ml/sluice/schemas"
 )
 
@@ -68,6 +69,7 @@ func (w *worker) split(ctx context.Context, items []*Item, reason DispatchReason
 	if err := w.split(ctx, items[:half], reason); err != nil {
 		return err
 	}
+	failpoint.Here(failpoint.Bisecting)
 	return w.split(ctx, items[half:], reason)
 }
 

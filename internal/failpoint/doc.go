@@ -19,6 +19,8 @@ const (
 	Committing = "committing"
 	// Joining: the group has this member, and it does not know its partitions yet.
 	Joining = "joining"
+	// Bisecting: a failed batch is split, one half of it is done and the other is not.
+	Bisecting = "bisecting"
 	// Committed: positions are committed, and nobody here has taken notice.
 	Committed = "committed"
 )

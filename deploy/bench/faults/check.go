@@ -1,11 +1,11 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
@@ -17,14 +17,17 @@ const keys = 64
 
 // record is the id-th input; every poison-th cannot be decoded.
 func (r *run) record(id int) *kgo.Record {
-	value := fmt.Appendf(nil, `{"id":%d,"x":[1,2,3,%d]}`, id, id%1000)
-	if r.poisoned(id) {
+	value := r.model.value(id)
+	if r.undecodable(id) {
 		value = fmt.Append(nil, "poison ", id)
 	}
 	return &kgo.Record{Topic: r.setup.Input, Key: fmt.Append(nil, "k", id%keys), Value: value}
 }
 
-func (r *run) poisoned(id int) bool { return r.poison > 0 && id%r.poison == r.poison-1 }
+func (r *run) undecodable(id int) bool { return r.poison > 0 && id%r.poison == r.poison-1 }
+
+// poisoned records must end as dead letters.
+func (r *run) poisoned(id int) bool { return r.undecodable(id) || r.model.fails(id) }
 
 // tally is what came out.
 type tally struct {
@@ -55,8 +58,8 @@ func (r *run) bound() int {
 	return 2 * inFlight * r.harmed
 }
 
-// tally reads outputs and dead letters and compares them with the oracle: y = 2x+1,
-// a dead letter for a poisoned record, the outputs of a key in the order of its
+// tally reads outputs and dead letters and compares them with the oracle: the
+// model's numbers, a dead letter for a poisoned record, the outputs of a key in the order of its
 // inputs.
 func (r *run) tally(ctx context.Context) (*tally, error) {
 	t := &tally{}
@@ -72,7 +75,7 @@ func (r *run) tally(ctx context.Context) (*tally, error) {
 			return
 		}
 		seen[result.ID]++
-		if y := result.Outputs["y"]; len(y) != 4 || y[0] != 3 || y[1] != 5 || y[2] != 7 || y[3] != 2*float64(result.ID%1000)+1 {
+		if !r.model.right(result.ID, result.Outputs["y"]) {
 			t.wrong++
 		}
 		key := string(rec.Key)
@@ -85,8 +88,8 @@ func (r *run) tally(ctx context.Context) (*tally, error) {
 		return nil, err
 	}
 	err = r.committed(ctx, t, r.setup.DLQ, func(rec *kgo.Record) {
-		id, err := strconv.Atoi(strings.TrimPrefix(string(rec.Value), "poison "))
-		if err != nil || id < 0 || id >= r.records || !r.poisoned(id) {
+		id := letterID(rec.Value)
+		if id < 0 || id >= r.records || !r.poisoned(id) {
 			t.wrong++
 			return
 		}
@@ -102,6 +105,19 @@ func (r *run) tally(ctx context.Context) (*tally, error) {
 		}
 	}
 	return t, err
+}
+
+// letterID is the id of a dead letter, whose value is its input's; -1 when it is none.
+func letterID(value []byte) int {
+	var record struct{ ID *int }
+	if text, ok := bytes.CutPrefix(value, []byte("poison ")); ok {
+		if id, err := strconv.Atoi(string(text)); err == nil {
+			return id
+		}
+	} else if json.Unmarshal(value, &record) == nil && record.ID != nil {
+		return *record.ID
+	}
+	return -1
 }
 
 // committed reads a topic to its end as franz-go's read_committed shows it, and

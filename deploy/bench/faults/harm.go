@@ -15,6 +15,7 @@ import (
 type harm struct {
 	name, title string
 	proxied     bool // the processes reach the broker through a proxy
+	fails       bool // the model fails with some records, and batches are split
 	most        int  // per run, where it takes long; 0 for as often as asked
 	do          func(r *run, ctx context.Context) error
 	// during replaces do where the harm has its own times: it goes on until loaded
@@ -29,7 +30,7 @@ var harms = []harm{
 	{name: "freeze", title: "SIGSTOP of one of the two past its session, then SIGCONT", most: 4, do: (*run).freeze},
 	{name: "churn", title: "two more members that join and leave, one of these each second; each fourth leaves by kill -9", during: (*run).churn},
 	{name: "cut", title: "a proxy that cuts after some bytes, delays, throttles, half-opens, and for 10 s lets nothing through", proxied: true, do: (*run).cut},
-	{name: "steps", title: "each process kills itself in a window of its commit, and is started again", during: (*run).dieInSteps},
+	{name: "steps", title: "each process kills itself in a window of its commit, a join or a split batch, and is started again", fails: true, during: (*run).dieInSteps},
 	{name: "broker", title: "kill -9 of the only broker, started again", most: 2, do: (*run).killBroker},
 }
 

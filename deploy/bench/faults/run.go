@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -29,6 +30,7 @@ type run struct {
 	seed    uint64
 	random  *rand.Rand
 	setup   lab.Setup
+	model   model
 	members []*lab.Process // nil where none runs; the first two come again after each harm
 	codes   map[int]int    // exit codes of processes that were asked to end
 	harmed  int
@@ -50,6 +52,10 @@ func (c *campaign) one(ctx context.Context, h harm, seed uint64) error {
 		plan:    proxy.NewPlan(seed),
 		members: make([]*lab.Process, regular, regular+guests),
 	}
+	r.model = affine
+	if h.fails {
+		r.model = gather
+	}
 	name := fmt.Sprintf("%s%d", h.name, seed)
 	in, out, dlq, err := c.Topics(ctx, name, "")
 	if err != nil {
@@ -57,8 +63,8 @@ func (c *campaign) one(ctx context.Context, h harm, seed uint64) error {
 	}
 	defer c.Drop(context.WithoutCancel(ctx), in, out, dlq)
 	r.setup = lab.Setup{
-		Name: name, Input: in, Output: out, DLQ: dlq, Group: c.ID + "." + name, Model: c.Model("affine.onnx"), ModelName: "affine",
-		Sets: append([]string{"output.delivery=" + c.delivery, fmt.Sprintf("input.session_timeout=%v", session), fmt.Sprintf("input.max_in_flight=%d", inFlight)}, c.sets...),
+		Name: name, Input: in, Output: out, DLQ: dlq, Group: c.ID + "." + name, Model: c.Model(r.model.file), ModelName: "campaign",
+		Sets: slices.Concat([]string{"output.delivery=" + c.delivery, fmt.Sprintf("input.session_timeout=%v", session), fmt.Sprintf("input.max_in_flight=%d", inFlight)}, r.model.sets, c.sets),
 	}
 	var caughtUp time.Duration
 	err = r.behindProxy(ctx, func() (err error) { caughtUp, err = r.endure(ctx); return err })
