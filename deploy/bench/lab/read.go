@@ -10,7 +10,8 @@ import (
 )
 
 // ReadAll hands every record of a topic up to its present end to f, read by
-// franz-go in read_committed.
+// franz-go in read_committed. Control records are read too, though not handed on:
+// a transactional topic ends with one.
 func (l *Lab) ReadAll(ctx context.Context, topic string, f func(*kgo.Record) error) error {
 	ends, err := l.Admin.ListEndOffsets(ctx, topic)
 	if err != nil {
@@ -26,7 +27,7 @@ func (l *Lab) ReadAll(ctx context.Context, topic string, f func(*kgo.Record) err
 		return nil
 	}
 	client, err := kgo.NewClient(kgo.SeedBrokers(l.Brokers...), kgo.ConsumeTopics(topic),
-		kgo.FetchIsolationLevel(kgo.ReadCommitted()), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()))
+		kgo.FetchIsolationLevel(kgo.ReadCommitted()), kgo.KeepControlRecords(), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()))
 	if err != nil {
 		return err
 	}
@@ -37,8 +38,10 @@ func (l *Lab) ReadAll(ctx context.Context, topic string, f func(*kgo.Record) err
 			return err
 		}
 		for r := range fetches.RecordsAll() {
-			if err := f(r); err != nil {
-				return err
+			if !r.Attrs.IsControl() {
+				if err := f(r); err != nil {
+					return err
+				}
 			}
 			if r.Offset+1 >= left[r.Partition] {
 				delete(left, r.Partition)
