@@ -99,7 +99,7 @@ func (a *app) bench(cmd *cobra.Command, flags *benchFlags) error {
 		return err
 	}
 	ctx := cmd.Context()
-	if cfg.Client, err = connect(settings); err != nil {
+	if cfg.Client, err = connect(settings, nil); err != nil {
 		return err
 	}
 	defer cfg.Client.Close()

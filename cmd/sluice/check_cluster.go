@@ -20,7 +20,7 @@ const recordHeadroom = 4 << 10
 
 // checkCluster looks at brokers, topics, permissions and limits.
 func checkCluster(ctx context.Context, f *findings, cfg *config.Config) {
-	client, err := connect(cfg)
+	client, err := connect(cfg, nil)
 	if err != nil {
 		f.fail("brokers", err, exitCode(err))
 		return

@@ -1,18 +1,22 @@
 package main
 
 import (
+	"log/slog"
+
 	"github.com/sluice-ml/sluice/internal/config"
 	"github.com/sluice-ml/sluice/internal/kafkawire"
 )
 
 // connect makes a client of the configured cluster; it contacts nobody yet. A
-// file it names that cannot be read is exit code 2.
-func connect(cfg *config.Config) (*kafkawire.Client, error) {
+// file it names that cannot be read is exit code 2. log is told when files are
+// read again; nil: nobody is.
+func connect(cfg *config.Config, log *slog.Logger) (*kafkawire.Client, error) {
 	k := cfg.Kafka
 	wire := kafkawire.Config{
 		Brokers: k.Brokers, ClientID: k.Tuning.ClientID, RequestTimeout: k.Tuning.RequestTimeout,
 	}
 	security := kafkawire.Security{
+		Log: log,
 		TLS: kafkawire.TLSConfig{
 			Enabled: k.TLS.Enabled, CAFile: k.TLS.CAFile, CertFile: k.TLS.CertFile,
 			KeyFile: k.TLS.KeyFile, ServerName: k.TLS.ServerName,

@@ -78,7 +78,7 @@ func (a *app) openDeadLetters(cmd *cobra.Command, flags *dlqFlags) (*deadLetters
 	default:
 		return nil, usageErrorf("no topic; name the dead-letter topic with -t, or a configuration with -c")
 	}
-	client, err := connect(cfg)
+	client, err := connect(cfg, nil)
 	if err != nil {
 		return nil, err
 	}

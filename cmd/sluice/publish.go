@@ -106,7 +106,7 @@ func (a *app) openTopic(cmd *cobra.Command, flags *sourceFlags, topic string) (*
 	if err != nil {
 		return nil, nil, nil, err
 	}
-	client, err := connect(cfg)
+	client, err := connect(cfg, nil)
 	if err != nil {
 		return nil, nil, nil, err
 	}

@@ -46,7 +46,7 @@ func (s *service) assemble(ctx context.Context, deps serviceDeps) (err error) {
 	if err != nil {
 		return err
 	}
-	if s.client, err = connect(s.cfg); err != nil {
+	if s.client, err = connect(s.cfg, s.log); err != nil {
 		return err
 	}
 	meta, err := awaitTopics(ctx, s.client, s.cfg, s.log)

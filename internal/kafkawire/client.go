@@ -25,8 +25,9 @@ const (
 type Config struct {
 	// Brokers are the bootstrap addresses, host:port, already split.
 	Brokers []string
-	// TLS is nil for plaintext.
-	TLS *tls.Config
+	// TLS gives a new connection its settings, which nobody changes any more; nil
+	// for plaintext. Called by many goroutines.
+	TLS func() *tls.Config
 	// SASL is nil for none.
 	SASL sasl.Mechanism
 	// ClientID is what brokers log and count quotas by; default "sluice".

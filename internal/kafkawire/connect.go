@@ -81,9 +81,9 @@ func (c *Client) peerAt(addr string, node int32) (*peer, error) {
 	p := &peer{
 		addr: addr, node: node, netAddr: kafka.TCP(addr), asking: make(chan struct{}, 1),
 		pool: &pool{Transport: kafka.Transport{
-			Dial: c.cfg.Dial, DialTimeout: dialTimeout, IdleTimeout: poolIdleTimeout,
+			Dial: c.dial, DialTimeout: dialTimeout, IdleTimeout: poolIdleTimeout,
 			MetadataTTL: poolMetadataTTL, MetadataTopics: []string{}, // empty is none, nil would be all
-			ClientID: c.cfg.ClientID, TLS: c.cfg.TLS, SASL: c.cfg.SASL,
+			ClientID: c.cfg.ClientID, SASL: c.cfg.SASL,
 		}},
 	}
 	if old := c.peers[addr]; old != nil {

@@ -1,8 +1,6 @@
 package kafkawire
 
 import (
-	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -18,14 +16,8 @@ import (
 type Security struct {
 	TLS  TLSConfig
 	SASL SASLConfig
-}
-
-// TLSConfig is TLS 1.2 or later. CAFile is a PEM bundle; "" is the system's.
-// CertFile and KeyFile, both PEM, are for brokers that ask for a client
-// certificate. ServerName is checked instead of the broker's host name.
-type TLSConfig struct {
-	Enabled                               bool
-	CAFile, CertFile, KeyFile, ServerName string
+	// Log is told when changed files are taken over, or cannot be; nil: nobody is.
+	Log *slog.Logger
 }
 
 // SASLConfig is a user and a password, given directly or in a file whose last
@@ -63,7 +55,11 @@ func (s Secret) Reveal() string { return string(s) }
 
 // Apply reads the files and sets cfg.TLS and cfg.SASL.
 func (s Security) Apply(cfg *Config) error {
-	tlsConfig, err := s.TLS.config()
+	log := s.Log
+	if log == nil {
+		log = slog.New(slog.DiscardHandler)
+	}
+	tlsConfig, err := s.TLS.source(log)
 	if err != nil {
 		return err
 	}
@@ -73,37 +69,6 @@ func (s Security) Apply(cfg *Config) error {
 	}
 	cfg.TLS, cfg.SASL = tlsConfig, mechanism
 	return nil
-}
-
-func (t TLSConfig) config() (*tls.Config, error) {
-	if !t.Enabled {
-		if t.CAFile != "" || t.CertFile != "" || t.KeyFile != "" {
-			return nil, errors.New("TLS files are given but TLS is not enabled: enable it, or take the files out")
-		}
-		return nil, nil
-	}
-	cfg := &tls.Config{MinVersion: tls.VersionTLS12, ServerName: t.ServerName}
-	if t.CAFile != "" {
-		pem, err := os.ReadFile(t.CAFile)
-		if err != nil {
-			return nil, fmt.Errorf("read the CA file: %w", err)
-		}
-		cfg.RootCAs = x509.NewCertPool()
-		if !cfg.RootCAs.AppendCertsFromPEM(pem) {
-			return nil, fmt.Errorf("CA file %s holds no PEM certificate (a line -----BEGIN CERTIFICATE-----)", t.CAFile)
-		}
-	}
-	if (t.CertFile == "") != (t.KeyFile == "") {
-		return nil, fmt.Errorf("a client certificate needs both files: certificate %q, key %q", t.CertFile, t.KeyFile)
-	}
-	if t.CertFile != "" {
-		cert, err := tls.LoadX509KeyPair(t.CertFile, t.KeyFile)
-		if err != nil {
-			return nil, fmt.Errorf("read the client certificate %s with the key %s: %w", t.CertFile, t.KeyFile, err)
-		}
-		cfg.Certificates = []tls.Certificate{cert}
-	}
-	return cfg, nil
 }
 
 func (s SASLConfig) mechanism() (sasl.Mechanism, error) {

@@ -221,7 +221,7 @@ func TestSecurityMistakesNameTheFileOrTheCure(t *testing.T) {
 		})
 	}
 	var cfg Config
-	if err := (Security{TLS: TLSConfig{Enabled: true}, SASL: user}).Apply(&cfg); err != nil || cfg.TLS.MinVersion != tls.VersionTLS12 || cfg.SASL.Name() != "PLAIN" {
+	if err := (Security{TLS: TLSConfig{Enabled: true}, SASL: user}).Apply(&cfg); err != nil || cfg.TLS().MinVersion != tls.VersionTLS12 || cfg.SASL.Name() != "PLAIN" {
 		t.Fatalf("%+v, %v", cfg, err)
 	}
 }
