@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"strconv"
-	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -31,20 +30,25 @@ func (r *run) poisoned(id int) bool { return r.undecodable(id) || r.model.fails(
 
 // tally is what came out.
 type tally struct {
-	outcomes, lost, twice, disorder, wrong int
-	// aborted are records that only read_uncommitted shows.
-	aborted int64
+	Outcomes int `json:"outcomes"`
+	Lost     int `json:"lost"`
+	Twice    int `json:"twice"`
+	Bound    int `json:"twice_at_most"`
+	Disorder int `json:"out_of_order"`
+	Wrong    int `json:"unlike_the_oracle"`
+	// Aborted are records that only read_uncommitted shows.
+	Aborted int64 `json:"aborted_hidden"`
 }
 
 // violation says what the delivery level does not allow: nothing twice, or, at
-// least once, no more than bound.
-func (t *tally) violation(delivery string, bound int) error {
-	bad := t.lost + t.wrong
+// least once, no more than Bound.
+func (t *tally) violation(delivery string) error {
+	bad := t.Lost + t.Wrong
 	if delivery == exactlyOnce {
-		bad += t.twice + t.disorder
+		bad += t.Twice + t.Disorder
 	}
-	if bad > 0 || t.twice > bound {
-		return fmt.Errorf("lost %d, twice %d (at most %d), out of order %d, wrong %d", t.lost, t.twice, bound, t.disorder, t.wrong)
+	if bad > 0 || t.Twice > t.Bound {
+		return fmt.Errorf("lost %d, twice %d (at most %d), out of order %d, wrong %d", t.Lost, t.Twice, t.Bound, t.Disorder, t.Wrong)
 	}
 	return nil
 }
@@ -62,7 +66,7 @@ func (r *run) bound() int {
 // model's numbers, a dead letter for a poisoned record, the outputs of a key in the order of its
 // inputs.
 func (r *run) tally(ctx context.Context) (*tally, error) {
-	t := &tally{}
+	t := &tally{Bound: r.bound()}
 	seen := make([]int, r.records)
 	last := map[string]int{}
 	err := r.committed(ctx, t, r.setup.Output, func(rec *kgo.Record) {
@@ -71,16 +75,16 @@ func (r *run) tally(ctx context.Context) (*tally, error) {
 			Outputs map[string][]float64
 		}
 		if err := json.Unmarshal(rec.Value, &result); err != nil || result.ID < 0 || result.ID >= r.records || r.poisoned(result.ID) {
-			t.wrong++
+			t.Wrong++
 			return
 		}
 		seen[result.ID]++
 		if !r.model.right(result.ID, result.Outputs["y"]) {
-			t.wrong++
+			t.Wrong++
 		}
 		key := string(rec.Key)
 		if before, ok := last[key]; ok && before >= result.ID {
-			t.disorder++
+			t.Disorder++
 		}
 		last[key] = result.ID
 	})
@@ -90,18 +94,18 @@ func (r *run) tally(ctx context.Context) (*tally, error) {
 	err = r.committed(ctx, t, r.setup.DLQ, func(rec *kgo.Record) {
 		id := letterID(rec.Value)
 		if id < 0 || id >= r.records || !r.poisoned(id) {
-			t.wrong++
+			t.Wrong++
 			return
 		}
 		seen[id]++
 	})
 	for _, n := range seen {
-		t.outcomes += n
+		t.Outcomes += n
 		switch {
 		case n == 0:
-			t.lost++
+			t.Lost++
 		case n > 1:
-			t.twice += n - 1
+			t.Twice += n - 1
 		}
 	}
 	return t, err
@@ -130,7 +134,7 @@ func (r *run) committed(ctx context.Context, t *tally, topic string, f func(*kgo
 	if err := r.read(ctx, topic, kgo.ReadUncommitted(), func(*kgo.Record) { all++ }); err != nil {
 		return err
 	}
-	t.aborted += all - visible
+	t.Aborted += all - visible
 	return nil
 }
 
@@ -168,26 +172,4 @@ func (r *run) read(ctx context.Context, topic string, level kgo.IsolationLevel, 
 		}
 	}
 	return nil
-}
-
-// report writes the raw counts of a run.
-func (r *run) report(t *tally, caughtUp time.Duration) error {
-	rest, verdict := lag(r, caughtUp), "held"
-	if err := t.violation(r.delivery, r.bound()); err != nil {
-		verdict = "VIOLATED"
-	}
-	return r.write(fmt.Sprintf(`
-## %s, seed %d: %s
-
-- %d records at %d a second; harmed %d times; all committed %s after the last one was due
-- outcomes in read_committed: %d of %d; lost %d, twice %d (at most %d), out of order per key %d, unlike the oracle %d
-- records of aborted transactions, which only read_uncommitted shows: %d
-- exit codes of the processes asked to end: %v%s
-`, r.harm.title, r.seed, verdict, r.records, r.rate, r.harmed, rest.Round(100*time.Millisecond),
-		t.outcomes, r.records, t.lost, t.twice, r.bound(), t.disorder, t.wrong, t.aborted, r.codes, r.deathsLine()+r.faultsLine()))
-}
-
-// lag is how long after the load's own time everything was committed.
-func lag(r *run, caughtUp time.Duration) time.Duration {
-	return max(caughtUp-time.Duration(r.records)*time.Second/time.Duration(r.rate), 0)
 }

@@ -7,7 +7,6 @@ import (
 	"net"
 	"os"
 	"strconv"
-	"strings"
 
 	"github.com/sluice-ml/sluice/deploy/bench/lab"
 	"github.com/sluice-ml/sluice/deploy/bench/proxy"
@@ -63,12 +62,4 @@ func (r *run) behindProxy(ctx context.Context, f func() error) error {
 		return err
 	}
 	return errors.Join(f(), end())
-}
-
-// faultsLine lists what the proxy did.
-func (r *run) faultsLine() string {
-	if r.proxy == nil {
-		return ""
-	}
-	return fmt.Sprintf("\n- the proxy reset %d connections; its faults: %s", r.proxy.Resets(), strings.Join(r.faults, ", "))
 }

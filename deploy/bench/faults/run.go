@@ -45,37 +45,63 @@ type run struct {
 	faults []string
 }
 
-// one loads, harms and checks.
-func (c *campaign) one(ctx context.Context, h harm, seed uint64) error {
+// one loads, harms and checks. The result is there also when an error stopped it or a
+// promise was broken.
+func (c *campaign) one(ctx context.Context, h harm, res *result) error {
 	r := &run{
-		campaign: c, harm: h, seed: seed, random: rand.New(rand.NewPCG(seed, 1)), codes: map[int]int{}, deaths: map[string]int{},
-		plan:    proxy.NewPlan(seed),
+		campaign: c, harm: h, seed: res.Seed, random: rand.New(rand.NewPCG(res.Seed, 1)), codes: map[int]int{}, deaths: map[string]int{},
+		plan:    proxy.NewPlan(res.Seed),
 		members: make([]*lab.Process, regular, regular+guests),
+		model:   affine,
 	}
-	r.model = affine
 	if h.fails {
 		r.model = gather
 	}
-	name := fmt.Sprintf("%s%d", h.name, seed)
-	in, out, dlq, err := c.Topics(ctx, name, "")
+	drop, err := r.prepare(ctx)
 	if err != nil {
 		return err
 	}
-	defer c.Drop(context.WithoutCancel(ctx), in, out, dlq)
-	r.setup = lab.Setup{
-		Name: name, Input: in, Output: out, DLQ: dlq, Group: c.ID + "." + name, Model: c.Model(r.model.file), ModelName: "campaign",
-		Sets: slices.Concat([]string{"output.delivery=" + c.delivery, fmt.Sprintf("input.session_timeout=%v", session), fmt.Sprintf("input.max_in_flight=%d", inFlight)}, r.model.sets, c.sets),
-	}
+	defer drop()
 	var caughtUp time.Duration
 	err = r.behindProxy(ctx, func() (err error) { caughtUp, err = r.endure(ctx); return err })
 	if err != nil {
-		return errors.Join(err, c.write(fmt.Sprintf("\n## %s, seed %d: stopped by %v\n", h.title, seed, err)))
+		return err
 	}
 	t, err := r.tally(ctx)
 	if err != nil {
 		return err
 	}
-	return errors.Join(r.report(t, caughtUp), t.violation(c.delivery, r.bound()))
+	r.fill(res, t, caughtUp)
+	return t.violation(c.delivery)
+}
+
+// prepare makes the run's topics and settings; drop deletes the topics.
+func (r *run) prepare(ctx context.Context) (drop func(), err error) {
+	name := fmt.Sprintf("%s%d-%s", r.harm.name, r.seed, r.delivery)
+	in, out, dlq, err := r.Topics(ctx, name, "")
+	if err != nil {
+		return nil, err
+	}
+	r.setup = lab.Setup{
+		Name: name, Input: in, Output: out, DLQ: dlq, Group: r.ID + "." + name, Model: r.Model(r.model.file), ModelName: "campaign",
+		Sets: slices.Concat([]string{
+			"output.delivery=" + r.delivery, fmt.Sprintf("input.session_timeout=%v", session), fmt.Sprintf("input.max_in_flight=%d", inFlight),
+		}, r.model.sets, r.sets),
+	}
+	return func() { r.Drop(context.WithoutCancel(ctx), in, out, dlq) }, nil
+}
+
+// fill enters what the run gave.
+func (r *run) fill(res *result, t *tally, caughtUp time.Duration) {
+	due := time.Duration(r.records) * time.Second / time.Duration(r.rate)
+	res.tally, res.Harmed, res.Behind = *t, r.harmed, max(caughtUp-due, 0).Seconds()
+	res.Codes, res.Deaths, res.Faults, res.Verdict = r.codes, r.deaths, r.faults, held
+	if r.proxy != nil {
+		res.Resets = r.proxy.Resets()
+	}
+	if err := t.violation(r.delivery); err != nil {
+		res.Verdict, res.Error = violated, err.Error()
+	}
 }
 
 // endure runs the members through the harm until everything is committed, and gives

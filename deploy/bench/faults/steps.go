@@ -3,8 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"maps"
-	"slices"
 
 	"github.com/sluice-ml/sluice/internal/failpoint"
 )
@@ -57,16 +55,4 @@ func (r *run) dieInSteps(ctx context.Context, loaded <-chan error) error {
 			return err
 		}
 	}
-}
-
-// deathsLine lists the places and how often a process died there.
-func (r *run) deathsLine() (text string) {
-	if len(r.deaths) == 0 {
-		return ""
-	}
-	text = "\n- died in:"
-	for _, name := range slices.Sorted(maps.Keys(r.deaths)) {
-		text += fmt.Sprintf(" %s %d,", name, r.deaths[name])
-	}
-	return text[:len(text)-1]
 }
