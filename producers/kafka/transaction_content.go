@@ -66,12 +66,16 @@ func (c *content) positions() (moved map[*pipeline.Partition]int64, ok bool) {
 
 // settle ends every item and gives the memory back.
 func (c *content) settle(err error) {
-	at := time.Now().UnixNano()
-	for _, it := range c.items {
-		if err == nil {
+	if err == nil {
+		at := time.Now().UnixNano()
+		for _, it := range c.items {
 			it.ProducedAt = at
 		}
-		it.Settle(err)
+		pipeline.SettleAll(c.items)
+	} else {
+		for _, it := range c.items {
+			it.Settle(err)
+		}
 	}
 	for _, q := range c.order {
 		for _, b := range q.batches {
