@@ -24,6 +24,11 @@ func connect(cfg *config.Config, log *slog.Logger) (*kafkawire.Client, error) {
 		SASL: kafkawire.SASLConfig{
 			Mechanism: k.SASL.Mechanism, Username: k.SASL.Username,
 			PasswordFile: k.SASL.PasswordFile, Password: kafkawire.Secret(k.SASL.Password.Reveal()),
+			OAuth: kafkawire.OAuthConfig{
+				TokenEndpointURL: k.SASL.OAuth.TokenEndpointURL, ClientID: k.SASL.OAuth.ClientID, Scope: k.SASL.OAuth.Scope,
+				ClientSecretFile: k.SASL.OAuth.ClientSecretFile, ClientSecret: kafkawire.Secret(k.SASL.OAuth.ClientSecret.Reveal()),
+				CAFile: k.SASL.OAuth.CAFile,
+			},
 		},
 	}
 	if err := security.Apply(&wire); err != nil {

@@ -42,11 +42,23 @@ type TLS struct {
 
 // SASL is who we are to the cluster.
 type SASL struct {
-	Mechanism    string `yaml:"mechanism" enum:"|plain|scram-sha-256|scram-sha-512"`
+	Mechanism    string `yaml:"mechanism" enum:"|plain|scram-sha-256|scram-sha-512|oauthbearer"`
 	Username     string `yaml:"username"`
 	PasswordFile string `yaml:"password_file"`
+	OAuth        OAuth  `yaml:"oauthbearer"`
 	// Password comes from properties (sasl.jaas.config, sasl.password) only.
 	Password Secret `yaml:"-"`
+}
+
+// OAuth is the client-credentials grant for the mechanism oauthbearer.
+type OAuth struct {
+	TokenEndpointURL string `yaml:"token_endpoint_url"`
+	ClientID         string `yaml:"client_id"`
+	ClientSecretFile string `yaml:"client_secret_file"`
+	Scope            string `yaml:"scope"`
+	CAFile           string `yaml:"ca_file"`
+	// ClientSecret comes from properties only.
+	ClientSecret Secret `yaml:"-"`
 }
 
 // Tuning holds values of properties that have no key; zero is the default of

@@ -116,6 +116,39 @@ func TestSecretsPrintAsStars(t *testing.T) {
 	}
 }
 
+func TestOAuthByPropertiesOfOtherClients(t *testing.T) {
+	t.Parallel()
+	const canary = "hunter2canary"
+	want := OAuth{TokenEndpointURL: "https://id/token", ClientID: "c", ClientSecret: canary, Scope: "kafka"}
+	for name, pairs := range map[string][]string{
+		"Java, KIP-1139": {"sasl.mechanism=OAUTHBEARER", "sasl.oauthbearer.client.credentials.client.id=c", "sasl.oauthbearer.client.credentials.client.secret=" + canary, "sasl.oauthbearer.scope=kafka"},
+		"Java, KIP-768":  {`sasl.jaas.config=org.apache.kafka.common.security.oauthbearer.OAuthBearerLoginModule required clientId="c" clientSecret="` + canary + `" scope="kafka";`},
+		"librdkafka":     {"sasl.mechanisms=OAUTHBEARER", "sasl.oauthbearer.method=oidc", "sasl.oauthbearer.client.id=c", "sasl.oauthbearer.client.secret=" + canary, "sasl.oauthbearer.scope=kafka"},
+	} {
+		cfg, warnings, err := props(t, append(pairs, "security.protocol=SASL_SSL", "sasl.oauthbearer.token.endpoint.url=https://id/token")...)
+		if err != nil || len(warnings) > 0 || cfg.Kafka.SASL.OAuth != want || cfg.Kafka.SASL.Mechanism != "oauthbearer" {
+			t.Errorf("%s: %v, %v", name, warnings, err)
+			continue
+		}
+		if all := fmt.Sprintf("%v %+v %#v", *cfg, *cfg, cfg.Kafka); strings.Contains(all, canary) {
+			t.Errorf("%s: the secret is printed: %s", name, all)
+		}
+	}
+	for want, pairs := range map[string][]string{
+		"needs a token endpoint": {"sasl.mechanism=OAUTHBEARER", "sasl.oauthbearer.client.secret=" + canary},
+		"no URL":                 {"sasl.mechanism=OAUTHBEARER", "sasl.oauthbearer.client.id=c", "sasl.oauthbearer.client.secret=" + canary, "sasl.oauthbearer.token.endpoint.url=https://u:" + canary + "@id/"},
+		"no user and password":   {"sasl.mechanism=OAUTHBEARER", "sasl.username=u"},
+		"mechanism is another":   {"sasl.mechanism=PLAIN", "sasl.username=u", "sasl.password=p", "sasl.oauthbearer.client.id=c"},
+	} {
+		if _, _, err := props(t, append(pairs, "security.protocol=SASL_SSL")...); err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), canary) {
+			t.Errorf("%v, want %q", err, want)
+		}
+	}
+	if _, warnings, err := props(t, "security.protocol=SASL_SSL", "sasl.mechanism=OAUTHBEARER", "sasl.oauthbearer.client.id=c", "sasl.oauthbearer.client.secret=s", "sasl.oauthbearer.token.endpoint.url=http://id/token"); err != nil || len(warnings) != 1 {
+		t.Errorf("http: %v, %v; want one warning", warnings, err)
+	}
+}
+
 func TestSizesReadAndPrint(t *testing.T) {
 	t.Parallel()
 	for text, want := range map[string]Size{"64MiB": 64 << 20, "1.5KiB": 1536, "200kB": 200000, "12": 12, "7B": 7, "1GiB": 1 << 30} {

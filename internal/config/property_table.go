@@ -28,15 +28,24 @@ type property struct {
 // properties is the whole list, by name.
 var properties = map[string]property{
 	// where and who
-	"bootstrap.servers":    {keys: []string{"kafka.brokers"}, apply: setBrokers},
-	"metadata.broker.list": {keys: []string{"kafka.brokers"}, apply: setBrokers},
-	"client.id":            {apply: func(c *Config, v string) error { c.Kafka.Tuning.ClientID = v; return nil }},
-	"security.protocol":    {keys: []string{"kafka.tls.enabled"}, apply: setSecurityProtocol},
-	"sasl.mechanism":       {keys: []string{"kafka.sasl.mechanism"}, apply: setMechanism},
-	"sasl.mechanisms":      {keys: []string{"kafka.sasl.mechanism"}, apply: setMechanism},
-	"sasl.username":        {keys: []string{"kafka.sasl.username"}, apply: func(c *Config, v string) error { c.Kafka.SASL.Username = v; return nil }},
-	"sasl.password":        {keys: []string{"kafka.sasl.password_file"}, apply: func(c *Config, v string) error { c.Kafka.SASL.Password = Secret(v); return nil }},
-	"sasl.jaas.config":     {keys: []string{"kafka.sasl.username", "kafka.sasl.password_file"}, apply: setJAAS},
+	"bootstrap.servers":                   {keys: []string{"kafka.brokers"}, apply: setBrokers},
+	"metadata.broker.list":                {keys: []string{"kafka.brokers"}, apply: setBrokers},
+	"client.id":                           {apply: func(c *Config, v string) error { c.Kafka.Tuning.ClientID = v; return nil }},
+	"security.protocol":                   {keys: []string{"kafka.tls.enabled"}, apply: setSecurityProtocol},
+	"sasl.mechanism":                      {keys: []string{"kafka.sasl.mechanism"}, apply: setMechanism},
+	"sasl.mechanisms":                     {keys: []string{"kafka.sasl.mechanism"}, apply: setMechanism},
+	"sasl.username":                       {keys: []string{"kafka.sasl.username"}, apply: func(c *Config, v string) error { c.Kafka.SASL.Username = v; return nil }},
+	"sasl.password":                       {keys: []string{"kafka.sasl.password_file"}, apply: func(c *Config, v string) error { c.Kafka.SASL.Password = Secret(v); return nil }},
+	"sasl.oauthbearer.token.endpoint.url": oauth("token_endpoint_url", func(o *OAuth) *string { return &o.TokenEndpointURL }),
+	"sasl.oauthbearer.client.credentials.client.id":     oauth("client_id", func(o *OAuth) *string { return &o.ClientID }),
+	"sasl.oauthbearer.client.id":                        oauth("client_id", func(o *OAuth) *string { return &o.ClientID }),
+	"sasl.oauthbearer.client.credentials.client.secret": oauthSecret(),
+	"sasl.oauthbearer.client.secret":                    oauthSecret(),
+	"sasl.oauthbearer.scope":                            oauth("scope", func(o *OAuth) *string { return &o.Scope }),
+	"https.ca.location":                                 oauth("ca_file", func(o *OAuth) *string { return &o.CAFile }),
+	"sasl.oauthbearer.method":                           allowed("tokens come from the token endpoint; remove it", "oidc"),
+	"sasl.login.callback.handler.class":                 ignored("the token endpoint is asked by itself"),
+	"sasl.jaas.config":                                  {keys: []string{"kafka.sasl.username", "kafka.sasl.password_file"}, apply: setJAAS},
 
 	"ssl.ca.location":                       {keys: []string{"kafka.tls.ca_file"}, apply: func(c *Config, v string) error { c.Kafka.TLS.CAFile = v; return nil }},
 	"ssl.certificate.location":              {keys: []string{"kafka.tls.cert_file"}, apply: func(c *Config, v string) error { c.Kafka.TLS.CertFile = v; return nil }},
@@ -128,6 +137,21 @@ var properties = map[string]property{
 	"metric.reporters":                   ignored("metrics are at /metrics"),
 	"statistics.interval.ms":             ignored("metrics are at /metrics"),
 	"debug":                              ignored("see log.level"),
+}
+
+// oauth is a text below kafka.sasl.oauthbearer.
+func oauth(key string, field func(*OAuth) *string) property {
+	return property{keys: []string{"kafka.sasl.oauthbearer." + key}, apply: func(c *Config, v string) error {
+		*field(&c.Kafka.SASL.OAuth) = v
+		return nil
+	}}
+}
+
+func oauthSecret() property {
+	return property{keys: []string{"kafka.sasl.oauthbearer.client_secret_file"}, apply: func(c *Config, v string) error {
+		c.Kafka.SASL.OAuth.ClientSecret = Secret(v)
+		return nil
+	}}
 }
 
 func ignored(why string) property { return property{meaningless: why} }

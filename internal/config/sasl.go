@@ -3,6 +3,7 @@ package config
 import (
 	"errors"
 	"fmt"
+	"net/url"
 	"regexp"
 	"strings"
 )
@@ -21,11 +22,11 @@ func setSecurityProtocol(c *Config, v string) error {
 
 func setMechanism(c *Config, v string) error {
 	switch m := strings.ToLower(v); m {
-	case "plain", "scram-sha-256", "scram-sha-512":
+	case "plain", "scram-sha-256", "scram-sha-512", oauthbearer:
 		c.Kafka.SASL.Mechanism = m
 		return nil
 	default:
-		return fmt.Errorf("mechanism %q is not spoken; allowed: PLAIN, SCRAM-SHA-256, SCRAM-SHA-512", v)
+		return fmt.Errorf("mechanism %q is not spoken; allowed: PLAIN, SCRAM-SHA-256, SCRAM-SHA-512, OAUTHBEARER", v)
 	}
 }
 
@@ -43,8 +44,11 @@ func setJAAS(c *Config, v string) error {
 		return errors.New("no JAAS line; write PlainLoginModule required username=\"...\" password=\"...\"; or use kafka.sasl.username and password_file")
 	}
 	class := parts[1][strings.LastIndexByte(parts[1], '.')+1:]
+	if class == "OAuthBearerLoginModule" {
+		return setOAuthJAAS(c, parts[3])
+	}
 	if class != "PlainLoginModule" && class != "ScramLoginModule" {
-		return fmt.Errorf("login module %s is not spoken; allowed: PlainLoginModule, ScramLoginModule", class)
+		return fmt.Errorf("login module %s is not spoken; allowed: PlainLoginModule, ScramLoginModule, OAuthBearerLoginModule", class)
 	}
 	var username, password string
 	for _, option := range loginOption.FindAllStringSubmatch(parts[3], -1) {
@@ -63,6 +67,68 @@ func setJAAS(c *Config, v string) error {
 		c.Kafka.SASL.Mechanism = "plain"
 	}
 	return nil
+}
+
+// setOAuthJAAS takes the options that Java's client had before KIP-1139 gave
+// them properties of their own.
+func setOAuthJAAS(c *Config, options string) error {
+	o := &c.Kafka.SASL.OAuth
+	for _, option := range loginOption.FindAllStringSubmatch(options, -1) {
+		switch value := unquote(option[2]); option[1] {
+		case "clientId":
+			o.ClientID = value
+		case "clientSecret":
+			o.ClientSecret = Secret(value)
+		case "scope":
+			o.Scope = value
+		}
+	}
+	if c.Kafka.SASL.Mechanism == "" {
+		c.Kafka.SASL.Mechanism = oauthbearer
+	}
+	return nil
+}
+
+const oauthbearer = "oauthbearer"
+
+// validateSASL wants what the mechanism needs, whole.
+func (l *loader) validateSASL() {
+	k := &l.cfg.Kafka
+	s, o := k.SASL, k.SASL.OAuth
+	user := s.Username != "" || s.PasswordFile != "" || s.Password != ""
+	client := o != OAuth{}
+	switch {
+	case s.Mechanism == "" && user:
+		l.problem(l.where("kafka.sasl"), "kafka.sasl", "a user without a mechanism; set mechanism: plain, scram-sha-256 or scram-sha-512")
+	case s.Mechanism != oauthbearer && client:
+		l.problem(l.where("kafka.sasl.oauthbearer"), "kafka.sasl.oauthbearer", "is set while the mechanism is another; set kafka.sasl.mechanism: oauthbearer")
+	case s.Mechanism == oauthbearer && user:
+		l.problem(l.where("kafka.sasl"), "kafka.sasl", "oauthbearer has no user and password; set oauthbearer.client_id and client_secret_file")
+	case s.Mechanism == oauthbearer:
+		l.validateOAuth()
+	case s.Mechanism != "" && (s.Username == "" || (s.PasswordFile == "" && s.Password == "")):
+		l.problem(l.where("kafka.sasl.mechanism"), "kafka.sasl", s.Mechanism+" needs a user and a password; set username and password_file")
+	}
+	if (s.Mechanism == "plain" || s.Mechanism == oauthbearer) && !k.TLS.Enabled {
+		l.warn(l.where("kafka.sasl.mechanism"), "kafka.sasl.mechanism", "%s without TLS sends the %s in the clear", s.Mechanism, map[bool]string{true: "token", false: "password"}[s.Mechanism == oauthbearer])
+	}
+}
+
+func (l *loader) validateOAuth() {
+	const section = "kafka.sasl.oauthbearer"
+	o := l.cfg.Kafka.SASL.OAuth
+	if o.TokenEndpointURL == "" || o.ClientID == "" || (o.ClientSecretFile == "" && o.ClientSecret == "") {
+		l.problem(l.where(section), section, "oauthbearer needs a token endpoint and a client; set token_endpoint_url, client_id and client_secret_file")
+		return
+	}
+	endpoint, err := url.Parse(o.TokenEndpointURL)
+	if err != nil || (endpoint.Scheme != "https" && endpoint.Scheme != "http") || endpoint.Host == "" || endpoint.User != nil {
+		l.problem(l.where(section+".token_endpoint_url"), section+".token_endpoint_url", "is no URL of a token endpoint; write https://host/path, without user and password")
+		return
+	}
+	if endpoint.Scheme == "http" {
+		l.warn(l.where(section+".token_endpoint_url"), section+".token_endpoint_url", "http sends the client's secret in the clear")
+	}
 }
 
 func unquote(text string) string {
@@ -86,7 +152,7 @@ func checkProtocol(c *Config) error {
 }
 
 // secretProperties hold passwords; their values are masked once they are read.
-var secretProperties = []string{"sasl.jaas.config", "sasl.password", "ssl.key.password", "ssl.keystore.password", "ssl.truststore.password"}
+var secretProperties = []string{"sasl.jaas.config", "sasl.oauthbearer.client.credentials.client.secret", "sasl.oauthbearer.client.secret", "sasl.password", "ssl.key.password", "ssl.keystore.password", "ssl.truststore.password"}
 
 func maskProperties(values map[string]string) {
 	for _, name := range secretProperties {

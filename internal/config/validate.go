@@ -74,16 +74,7 @@ func (l *loader) validateKafka() {
 			l.problem(l.where(key.Path), key.Path, "is set while TLS is off; set kafka.tls.enabled: true")
 		}
 	}
-	s := k.SASL
-	if s.Mechanism != "" && (s.Username == "" || (s.PasswordFile == "" && s.Password == "")) {
-		l.problem(l.where("kafka.sasl.mechanism"), "kafka.sasl", s.Mechanism+" needs a user and a password; set username and password_file")
-	}
-	if s.Mechanism == "" && (s.Username != "" || s.PasswordFile != "") {
-		l.problem(l.where("kafka.sasl"), "kafka.sasl", "a user without a mechanism; set mechanism: plain, scram-sha-256 or scram-sha-512")
-	}
-	if s.Mechanism == "plain" && !k.TLS.Enabled {
-		l.warn(l.where("kafka.sasl.mechanism"), "kafka.sasl.mechanism", "plain without TLS sends the password in the clear")
-	}
+	l.validateSASL()
 }
 
 func (l *loader) validateInput() {

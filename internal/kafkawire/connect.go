@@ -43,8 +43,9 @@ type peer struct {
 // with them, that nobody would end: so the last one closes them again.
 type pool struct {
 	kafka.Transport
-	users     int  // round trips under way; guarded by Client.mu
-	discarded bool // guarded by Client.mu
+	users     int          // round trips under way; guarded by Client.mu
+	discarded bool         // guarded by Client.mu
+	until     atomic.Int64 // Unix nanoseconds when a session nears its end, 0: never
 }
 
 // enter and leave stand around a round trip.
@@ -71,6 +72,12 @@ func (c *Client) leave(p *peer) {
 // peerAt returns the peer of an address.
 func (c *Client) peerAt(addr string, node int32) (*peer, error) {
 	c.mu.Lock()
+	over := c.peers[addr]
+	c.mu.Unlock()
+	if over != nil && over.pool.over() {
+		c.discard(over)
+	}
+	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.closed {
 		return nil, &NetError{API: "request", Node: node, Addr: addr, Err: ErrClosed}
@@ -81,10 +88,14 @@ func (c *Client) peerAt(addr string, node int32) (*peer, error) {
 	p := &peer{
 		addr: addr, node: node, netAddr: kafka.TCP(addr), asking: make(chan struct{}, 1),
 		pool: &pool{Transport: kafka.Transport{
-			Dial: c.dial, DialTimeout: dialTimeout, IdleTimeout: poolIdleTimeout,
+			DialTimeout: dialTimeout, IdleTimeout: poolIdleTimeout,
 			MetadataTTL: poolMetadataTTL, MetadataTopics: []string{}, // empty is none, nil would be all
-			ClientID: c.cfg.ClientID, SASL: c.cfg.SASL,
+			ClientID: c.cfg.ClientID,
 		}},
+	}
+	pool := p.pool
+	pool.Dial = func(ctx context.Context, network, addr string) (net.Conn, error) {
+		return c.dial(ctx, network, addr, pool)
 	}
 	if old := c.peers[addr]; old != nil {
 		p.pool = old.pool // a bootstrap address that turned out to be a broker

@@ -21,11 +21,12 @@ type Security struct {
 }
 
 // SASLConfig is a user and a password, given directly or in a file whose last
-// line break is ignored. Mechanism is plain, scram-sha-256 or scram-sha-512; ""
-// is no SASL.
+// line break is ignored. Mechanism is plain, scram-sha-256, scram-sha-512, or
+// oauthbearer, which has OAuth instead; "" is no SASL.
 type SASLConfig struct {
 	Mechanism, Username, PasswordFile string
 	Password                          Secret
+	OAuth                             OAuthConfig
 }
 
 // Secret is a string that prints as ***.
@@ -63,7 +64,7 @@ func (s Security) Apply(cfg *Config) error {
 	if err != nil {
 		return err
 	}
-	mechanism, err := s.SASL.mechanism()
+	mechanism, err := s.SASL.mechanism(log)
 	if err != nil {
 		return err
 	}
@@ -71,16 +72,26 @@ func (s Security) Apply(cfg *Config) error {
 	return nil
 }
 
-func (s SASLConfig) mechanism() (sasl.Mechanism, error) {
+func (s SASLConfig) mechanism(log *slog.Logger) (sasl.Mechanism, error) {
 	name := strings.ToLower(s.Mechanism)
 	if name == "" {
 		if s.Username != "" || s.PasswordFile != "" || s.Password != "" {
-			return nil, errors.New("a SASL user or password is given but no mechanism: plain, scram-sha-256 or scram-sha-512")
+			return nil, errors.New("a SASL user or password is given but no mechanism: plain, scram-sha-256, scram-sha-512 or oauthbearer")
 		}
 		return nil, nil
 	}
+	if name == mechanismOAuth {
+		if s.Username != "" || s.PasswordFile != "" || s.Password != "" {
+			return nil, errors.New("SASL oauthbearer takes a client id and secret, no user and password")
+		}
+		t, err := s.OAuth.mechanism(log)
+		if err != nil {
+			return nil, err
+		}
+		return t, nil
+	}
 	if name != "plain" && name != "scram-sha-256" && name != "scram-sha-512" {
-		return nil, fmt.Errorf("SASL mechanism %q is none of plain, scram-sha-256, scram-sha-512", s.Mechanism)
+		return nil, fmt.Errorf("SASL mechanism %q is none of plain, scram-sha-256, scram-sha-512, oauthbearer", s.Mechanism)
 	}
 	password, err := s.password()
 	if err != nil {
@@ -100,24 +111,30 @@ func (s SASLConfig) mechanism() (sasl.Mechanism, error) {
 }
 
 func (s SASLConfig) password() (string, error) {
-	if s.PasswordFile == "" {
-		if s.Password == "" {
-			return "", fmt.Errorf("SASL user %q has no password: name a password file", s.Username)
+	return secretOf(fmt.Sprintf("password of SASL user %q", s.Username), s.Password, s.PasswordFile)
+}
+
+// secretOf is a secret given directly or as a file, whose last line break is
+// ignored.
+func secretOf(what string, direct Secret, file string) (string, error) {
+	if file == "" {
+		if direct == "" {
+			return "", fmt.Errorf("no %s: name a file that holds it", what)
 		}
-		return s.Password.Reveal(), nil
+		return direct.Reveal(), nil
 	}
-	if s.Password != "" {
-		return "", errors.New("a SASL password is given twice: directly and as a file")
+	if direct != "" {
+		return "", fmt.Errorf("the %s is given twice: directly and as a file", what)
 	}
-	b, err := os.ReadFile(s.PasswordFile)
+	b, err := os.ReadFile(file)
 	if err != nil {
-		return "", fmt.Errorf("read the SASL password file: %w", err)
+		return "", fmt.Errorf("read the %s: %w", what, err)
 	}
-	password := strings.TrimSuffix(strings.TrimSuffix(string(b), "\n"), "\r")
-	if password == "" {
-		return "", fmt.Errorf("SASL password file %s is empty", s.PasswordFile)
+	secret := strings.TrimSuffix(strings.TrimSuffix(string(b), "\n"), "\r")
+	if secret == "" {
+		return "", fmt.Errorf("file %s with the %s is empty", file, what)
 	}
-	return password, nil
+	return secret, nil
 }
 
 func scramMechanism(algorithm scram.Algorithm, user, password string) (sasl.Mechanism, error) {

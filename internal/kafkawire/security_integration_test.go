@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/sluice-ml/sluice/internal/kafkatest"
 )
@@ -90,4 +91,36 @@ func TestRealBrokerWithAClientCertificate(t *testing.T) {
 	if _, err := c.ClusterID(t.Context()); err == nil {
 		t.Fatal("no certificate is accepted")
 	}
+}
+
+// Sessions last as long as their token (KIP-368): connections are replaced before
+// the broker closes them, and no request fails over it.
+func TestRealBrokerByTokensThatExpire(t *testing.T) {
+	t.Parallel()
+	addresses, ca := kafkatest.SASLBrokers(t)
+	tokens := kafkatest.Tokens(t, 3*time.Second)
+	s := Security{TLS: TLSConfig{Enabled: true, CAFile: ca}, SASL: SASLConfig{Mechanism: "oauthbearer", OAuth: OAuthConfig{
+		TokenEndpointURL: tokens.URL, ClientID: kafkatest.User, ClientSecret: kafkatest.Password,
+	}}}
+	cfg := Config{Brokers: addresses}
+	if err := s.Apply(&cfg); err != nil {
+		t.Fatal(err)
+	}
+	c := realClient(t, func(k *Config) { *k = cfg })
+	for tokens.Asked.Load() < 4 { // each but the first replaces a connection
+		if _, err := c.Metadata(t.Context()); err != nil {
+			t.Fatalf("after %d tokens: %v", tokens.Asked.Load(), err)
+		}
+	}
+	s.SASL.OAuth.ClientSecret = "wrong"
+	if err := s.Apply(&cfg); err != nil {
+		t.Fatal(err)
+	}
+	wantRefused(t, cfg)
+	expired := kafkatest.Tokens(t, -time.Minute)
+	s.SASL.OAuth.ClientSecret, s.SASL.OAuth.TokenEndpointURL = kafkatest.Password, expired.URL
+	if err := s.Apply(&cfg); err != nil {
+		t.Fatal(err)
+	}
+	wantRefused(t, cfg)
 }

@@ -201,7 +201,7 @@ func TestSecurityMistakesNameTheFileOrTheCure(t *testing.T) {
 		"unknown mechanism":  {Security{SASL: SASLConfig{Mechanism: "gssapi"}}, "gssapi"},
 		"user, no mechanism": {Security{SASL: SASLConfig{Username: "u"}}, "no mechanism"},
 		"no user":            {Security{SASL: SASLConfig{Mechanism: "plain", Password: "p"}}, "username"},
-		"no password":        {Security{SASL: SASLConfig{Mechanism: "plain", Username: "u"}}, "no password"},
+		"no password":        {Security{SASL: SASLConfig{Mechanism: "plain", Username: "u"}}, "no password of SASL user"},
 		"missing password":   {Security{SASL: SASLConfig{Mechanism: "plain", Username: "u", PasswordFile: dir + "/none"}}, dir + "/none"},
 		"empty password":     {Security{SASL: SASLConfig{Mechanism: "plain", Username: "u", PasswordFile: empty}}, empty},
 		"two passwords":      {Security{SASL: SASLConfig{Mechanism: "plain", Username: "u", PasswordFile: empty, Password: "p"}}, "twice"},

@@ -119,27 +119,37 @@ func (t TLSConfig) read() (*tls.Config, error) {
 	return cfg, nil
 }
 
-// dial opens a connection, through TLS where it is configured. kafka-go would
-// keep the settings of the first one for good.
-func (c *Client) dial(ctx context.Context, network, addr string) (net.Conn, error) {
+// dial opens a connection for a pool: through TLS, and logged in, where that is
+// configured. kafka-go would keep the TLS settings of the first one for good.
+func (c *Client) dial(ctx context.Context, network, addr string, p *pool) (net.Conn, error) {
 	conn, err := c.cfg.Dial(ctx, network, addr)
-	if err != nil || c.cfg.TLS == nil {
-		return conn, err
+	if err != nil {
+		return nil, err
 	}
+	secured := conn
+	if c.cfg.TLS != nil {
+		secured, err = c.encrypt(ctx, conn, addr)
+	}
+	if err == nil && c.cfg.SASL != nil {
+		err = c.login(ctx, secured, p)
+	}
+	if err != nil {
+		_ = conn.Close() // the first error is the one to tell
+		return nil, err
+	}
+	return secured, nil
+}
+
+func (c *Client) encrypt(ctx context.Context, conn net.Conn, addr string) (net.Conn, error) {
 	cfg := c.cfg.TLS()
 	if cfg.ServerName == "" {
 		host, _, err := net.SplitHostPort(addr)
 		if err != nil {
-			_ = conn.Close() // nothing was sent
 			return nil, fmt.Errorf("host of %q: %w", addr, err)
 		}
 		cfg = cfg.Clone()
 		cfg.ServerName = host
 	}
 	encrypted := tls.Client(conn, cfg)
-	if err := encrypted.HandshakeContext(ctx); err != nil {
-		_ = conn.Close() // the handshake's error is the one to tell
-		return nil, err
-	}
-	return encrypted, nil
+	return encrypted, encrypted.HandshakeContext(ctx)
 }
