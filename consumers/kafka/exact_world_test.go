@@ -4,9 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
-	"net"
 	"strconv"
 	"strings"
 	"sync"
@@ -23,64 +21,6 @@ import (
 	producer "github.com/sluice-ml/sluice/producers/kafka"
 )
 
-// wire is a process's network, which can be cut: for good, or so that the next
-// answers are lost after their requests were carried out.
-type wire struct {
-	w *world
-
-	mu    sync.Mutex
-	conns []net.Conn
-	dead  bool
-	lose  int
-}
-
-var errCut = errors.New("cut by the test")
-
-func (n *wire) dial(ctx context.Context, network, addr string) (net.Conn, error) {
-	n.mu.Lock()
-	dead := n.dead
-	n.mu.Unlock()
-	if dead {
-		return nil, errCut
-	}
-	c, err := n.w.network.DialContext(ctx, network, addr)
-	if err != nil {
-		return nil, err
-	}
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	n.conns = append(n.conns, c)
-	return &losing{Conn: c, n: n}, nil
-}
-
-// cut ends every connection, and refuses new ones: the process is gone.
-func (n *wire) cut() {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	n.dead = true
-	for _, c := range n.conns {
-		_ = c.Close()
-	}
-}
-
-// losing is a connection whose answers may be lost.
-type losing struct {
-	net.Conn
-	n *wire
-}
-
-func (c *losing) Read(b []byte) (int, error) {
-	got, err := c.Conn.Read(b)
-	c.n.mu.Lock()
-	defer c.n.mu.Unlock()
-	if err == nil && c.n.lose > 0 {
-		c.n.lose--
-		_ = c.Close()
-		return 0, io.ErrUnexpectedEOF
-	}
-	return got, err
-}
-
 // exact is a whole exactly-once service without a model runtime.
 type exact struct {
 	wire *wire
@@ -92,39 +32,59 @@ type exact struct {
 	// ended is closed when the run is over.
 	ended  chan struct{}
 	cancel context.CancelFunc
+	leaves bool // says goodbye to the group when it stops
 	once   sync.Once
 }
 
-func (w *world) exact(id string, model *pipelinetest.Model, timeout ...time.Duration) *exact {
+// settings are what differs between processes.
+type settings struct {
+	id string
+	// transaction is its timeout, 0 for the default; commit the interval.
+	transaction, commit time.Duration
+	log                 *slog.Logger
+}
+
+func (w *world) exact(id string, model pipeline.Model, timeout ...time.Duration) *exact {
 	w.Helper()
-	p := &exact{wire: &wire{w: w}, ended: make(chan struct{}), reg: metrics.NewRegistry()}
-	client, err := kafkawire.NewClient(kafkawire.Config{Brokers: w.cluster.ListenAddrs(), Dial: p.wire.dial})
+	set := settings{id: id, log: slog.New(slog.NewTextHandler(w.Output(), nil))}
+	for _, d := range timeout {
+		set.transaction = d
+	}
+	p, err := w.launch(set, model)
 	if err != nil {
 		w.Fatal(err)
 	}
-	w.Cleanup(client.Close)
-	tel := &pipeline.Telemetry{Metrics: p.reg, Logger: slog.New(slog.NewTextHandler(w.Output(), nil)).With("process", id)}
-	cfg := w.config()
-	cfg.Instance = id
-	sinkCfg := producer.SinkConfig{Topic: "out", Group: "g", Partition: producer.PartitionSame}
-	txn := producer.TransactionConfig{ID: "test-g-" + id, Inputs: []string{"in"}}
-	for _, d := range timeout {
-		txn.Timeout = d
+	return p
+}
+
+// launch starts a process; an error is one that ends it at its start.
+func (w *world) launch(set settings, model pipeline.Model) (p *exact, err error) {
+	w.Helper()
+	p = &exact{wire: newWire(w), ended: make(chan struct{}), reg: metrics.NewRegistry()}
+	client, err := kafkawire.NewClient(kafkawire.Config{Brokers: w.cluster.ListenAddrs(), Dial: p.wire.dial})
+	if err != nil {
+		return nil, err
 	}
+	w.Cleanup(client.Close)
+	tel := &pipeline.Telemetry{Metrics: p.reg, Logger: set.log.With("process", set.id)}
+	cfg := w.config()
+	cfg.Instance, cfg.CommitInterval = set.id, set.commit
+	sinkCfg := producer.SinkConfig{Topic: "out", Group: "g", Partition: producer.PartitionSame}
+	txn := producer.TransactionConfig{ID: transactionalID(set.id), Inputs: []string{"in"}, Timeout: set.transaction}
 	cfg.TransactionalID = txn.ID
 	if p.sink, err = producer.NewTransactionalSink(w.Context(), client, sinkCfg, txn, tel); err != nil {
-		w.Fatal(err)
+		return nil, err
 	}
 	cfg.Transactions = p.sink
 	if p.src, err = NewSource(client, cfg, tel); err != nil {
-		w.Fatal(err)
+		return nil, err
 	}
 	p.line, err = pipeline.New(pipeline.Config{MaxInFlight: 256, MaxRows: 8, Workers: 2, DrainTimeout: 5 * time.Second}, p.src, pipelinetest.Codec{}, model, p.sink, tel)
 	if err != nil {
-		w.Fatal(err)
+		return nil, err
 	}
 	if err := p.src.Start(w.Context()); err != nil {
-		w.Fatal(err)
+		return nil, err
 	}
 	ctx, cancel := context.WithCancel(w.Context())
 	p.cancel = cancel
@@ -133,8 +93,11 @@ func (w *world) exact(id string, model *pipelinetest.Model, timeout ...time.Dura
 		p.err = p.line.Run(ctx)
 	}()
 	w.Cleanup(func() { _ = p.stop() })
-	return p
+	return p, nil
 }
+
+// transactionalID is the name of an instance's transactions.
+func transactionalID(instance string) string { return "test-g-" + instance }
 
 // stop ends the process as SIGTERM does.
 func (p *exact) stop() (err error) {
@@ -143,7 +106,7 @@ func (p *exact) stop() (err error) {
 		<-p.ended
 		closing, done := context.WithTimeout(context.Background(), 5*time.Second)
 		defer done()
-		err = errors.Join(p.err, p.src.Close(closing, false), p.sink.Close(closing))
+		err = errors.Join(p.err, p.src.Close(closing, p.leaves), p.sink.Close(closing))
 	})
 	return err
 }

@@ -1,9 +1,6 @@
 package kafka
 
 import (
-	"fmt"
-	"math/rand/v2"
-	"os"
 	"strconv"
 	"strings"
 	"testing"
@@ -190,105 +187,4 @@ func TestHeirEndsTheTransactionOfADeadOwner(t *testing.T) {
 			}, opts...)
 		})
 	}
-}
-
-// harm is one fault of the plan.
-type harm struct {
-	name string
-	do   func(w *world, r *rand.Rand, ps []*exact)
-}
-
-// answer makes the next requests of a kind fail. The selectors keep it off the
-// clients of the test itself.
-func answer(name string, fault kfake.Fault, errs ...*kerr.Error) harm {
-	return harm{name, func(w *world, r *rand.Rand, _ []*exact) {
-		f := fault
-		f.Err, f.Count = errs[r.IntN(len(errs))], 1+r.IntN(3)
-		w.cluster.Fault(f)
-	}}
-}
-
-func onTxn(key kmsg.Key) kfake.Fault {
-	return kfake.Fault{Keys: []kmsg.Key{key}, TopLevel: true, When: func(req kmsg.Request) bool {
-		init, ok := req.(*kmsg.InitProducerIDRequest)
-		return !ok || init.TransactionalID != nil && init.ProducerID >= 0
-	}}
-}
-
-var harms = []harm{
-	answer("produce", kfake.Fault{Keys: []kmsg.Key{kmsg.Produce}, Topic: "out"}, kerr.NotLeaderForPartition, kerr.RequestTimedOut, kerr.NotEnoughReplicasAfterAppend, kerr.NotEnoughReplicas,
-		kerr.UnknownServerError, kerr.OutOfOrderSequenceNumber, kerr.InvalidProducerEpoch, kerr.ConcurrentTransactions, kerr.TransactionAbortable, kerr.InvalidTxnState),
-	answer("commit offsets", kfake.Fault{Keys: []kmsg.Key{kmsg.TxnOffsetCommit}, Topic: "in"}, kerr.NotCoordinator, kerr.CoordinatorNotAvailable, kerr.CoordinatorLoadInProgress,
-		kerr.UnknownServerError, kerr.IllegalGeneration, kerr.UnknownMemberID, kerr.RebalanceInProgress, kerr.ConcurrentTransactions, kerr.RequestTimedOut, kerr.InvalidProducerEpoch),
-	answer("end", onTxn(kmsg.EndTxn), kerr.NotCoordinator, kerr.CoordinatorNotAvailable, kerr.ConcurrentTransactions,
-		kerr.UnknownServerError, kerr.InvalidTxnState, kerr.ProducerFenced),
-	answer("init", onTxn(kmsg.InitProducerID), kerr.NotCoordinator, kerr.ConcurrentTransactions, kerr.CoordinatorLoadInProgress, kerr.InvalidProducerIDMapping),
-	answer("heartbeat", kfake.Fault{Keys: []kmsg.Key{kmsg.Heartbeat}, Group: "g", TopLevel: true},
-		kerr.RebalanceInProgress, kerr.UnknownMemberID, kerr.IllegalGeneration, kerr.NotCoordinator),
-	answer("unstable", kfake.Fault{Keys: []kmsg.Key{kmsg.OffsetFetch}, Topic: "in"}, kerr.UnstableOffsetCommit),
-	{"leaders move", func(w *world, _ *rand.Rand, _ []*exact) { w.cluster.ShufflePartitionLeaders() }},
-	{"coordinators move", func(w *world, _ *rand.Rand, _ []*exact) { w.cluster.RehashCoordinators() }},
-	{"lost answers", func(_ *world, r *rand.Rand, ps []*exact) {
-		n := ps[r.IntN(len(ps))].wire
-		n.mu.Lock()
-		defer n.mu.Unlock()
-		n.lose += 1 + r.IntN(4)
-	}},
-}
-
-// Two processes with names under faults and kills, in virtual time: every input has
-// one outcome in read_committed, in order. kfake completes transactions at once;
-// what that hides is covered on a real broker.
-func TestExactlyOnceUnderFaults(t *testing.T) {
-	t.Parallel()
-	first, seeds := 0, 2
-	if n, err := strconv.Atoi(os.Getenv("SLUICE_TEST_SEEDS")); err == nil {
-		seeds = n // SLUICE_TEST_SEEDS=500 go test -run ExactlyOnceUnderFaults ./consumers/kafka
-	}
-	if n, err := strconv.Atoi(os.Getenv("SLUICE_TEST_FIRST_SEED")); err == nil {
-		first = n
-	}
-	for name := range protocols() {
-		for seed := first; seed < first+seeds; seed++ {
-			t.Run(fmt.Sprintf("%s/seed=%d", name, seed), func(t *testing.T) {
-				t.Parallel()
-				underFaults(t, name, uint64(seed))
-			})
-		}
-	}
-}
-
-func underFaults(t *testing.T, protocol string, seed uint64) {
-	t.Helper()
-	opts := protocols()[protocol]
-	opts = append(opts, kfake.NumBrokers(3), kfake.Ports(9092, 9093, 9094))
-	inBubble(t, func(w *world) {
-		const partitions, count = 4, 600
-		r := rand.New(rand.NewPCG(seed, 1))
-		w.exactTopics(partitions)
-		model := func() *pipelinetest.Model { return &pipelinetest.Model{Delay: time.Millisecond} }
-		ps := []*exact{w.exact("a", model()), w.exact("b", model())}
-		for i := 0; i < count; i += 20 {
-			w.feed(partitions, i, i+20, everyTenth)
-			if r.IntN(12) == 0 {
-				victim := r.IntN(2)
-				w.Logf("%v: kill %d", time.Now().Format("15:04:05.000"), victim)
-				ps[victim].kill()
-				w.Cleanup(func(p *exact) func() { return func() { _ = p.stop() } }(ps[victim]))
-				ps[victim] = w.exact([]string{"a", "b"}[victim], model())
-			} else if r.IntN(2) == 0 {
-				h := harms[r.IntN(len(harms))]
-				w.Logf("%v: %s", time.Now().Format("15:04:05.000"), h.name)
-				h.do(w, r, ps)
-			}
-			time.Sleep(time.Duration(r.IntN(200)) * time.Millisecond)
-		}
-		w.caughtUp(partitions)
-		for _, p := range ps {
-			if err := p.stop(); err != nil {
-				w.Logf("stop: %v", err)
-			}
-		}
-		w.wantOnce(partitions, count, everyTenth)
-	}, opts...)
 }
