@@ -188,3 +188,37 @@ func TestHeirEndsTheTransactionOfADeadOwner(t *testing.T) {
 		})
 	}
 }
+
+// A request whose answer did not come was repeated, and arrives after all, in a later
+// transaction: it must not end that one, which has no positions yet. In the first
+// protocol all transactions have the same epoch.
+func TestLateEndOfATransactionEndsNoOther(t *testing.T) {
+	t.Parallel()
+	for name, opts := range protocols() {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			inBubble(t, func(w *world) {
+				w.exactTopics(1)
+				p := w.exact("a", &pipelinetest.Model{}, 3*time.Second)
+				w.feed(1, 0, 10, nil)
+				w.caughtUp(1)
+
+				p.wire.with(func(n *wire) { n.holdNext[kmsg.EndTxn] = 5*time.Second + 50*time.Millisecond })
+				w.feed(1, 10, 20, nil)
+				w.caughtUp(1) // by the second request
+				time.Sleep(3 * time.Second)
+				for i := 20; i < 60; i++ { // some transaction has written and not committed its offsets when the first arrives
+					p.wire.with(func(n *wire) { n.holdNext[kmsg.TxnOffsetCommit] = 90 * time.Millisecond })
+					w.feed(1, i, i+1, nil)
+					time.Sleep(100 * time.Millisecond)
+				}
+
+				w.caughtUp(1)
+				if err := p.stop(); err != nil {
+					w.Error(err)
+				}
+				w.wantOnce(1, 60, nil)
+			}, opts...)
+		})
+	}
+}

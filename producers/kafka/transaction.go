@@ -38,7 +38,9 @@ type transactor struct {
 
 	producer kafkawire.TxnProducer
 	none     bool // no producer id: ask for a new one, which fences all others
-	doubt    bool // a transaction may be open
+	doubt    bool // a transaction may be open, or a request of one still be on its way
+	// unanswered says that a request of this epoch was repeated because no answer came.
+	unanswered bool
 	// sequences are the next ones of the present producer id and epoch.
 	sequences map[*target]int32
 	// fenced are the times at which another process had taken the name.
@@ -100,7 +102,7 @@ func (t *transactor) ready(ctx context.Context) error {
 		return t.refused(err)
 	}
 	t.producer.ProducerID, t.producer.Epoch, t.producer.V2 = pid, epoch, v2
-	t.none, t.doubt = false, false
+	t.none, t.doubt, t.unanswered = false, false, false
 	clear(t.sequences)
 	return nil
 }
@@ -176,7 +178,10 @@ func (t *transactor) commit(ctx context.Context, c *content, offsets *kafkawire.
 	if next.ProducerID != t.producer.ProducerID || next.Epoch != t.producer.Epoch {
 		clear(t.sequences)
 	}
-	t.producer, t.doubt = next, false
+	// A request that was repeated may arrive after all. In the first protocol the next
+	// transaction has the same epoch, and a late EndTxn would commit it without its
+	// positions: a new epoch refuses what is late. The second protocol has one each time.
+	t.producer, t.doubt = next, t.unanswered && !next.V2
 	return nil
 }
 
@@ -237,9 +242,18 @@ func (t *transactor) repeat(ctx context.Context, f func(ctx context.Context) err
 		one, cancel := context.WithTimeout(ctx, t.tryLimit())
 		err := f(one)
 		cancel()
+		t.heard(err)
 		if err == nil || !passing(err) || !rest(ctx, pauses.NextBackOff()) {
 			return err
 		}
+	}
+}
+
+// heard notes a request that may have been sent and had no answer.
+func (t *transactor) heard(err error) {
+	var lost *kafkawire.NetError
+	if errors.As(err, &lost) || errors.Is(err, context.DeadlineExceeded) {
+		t.unanswered = true
 	}
 }
 

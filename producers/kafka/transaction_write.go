@@ -225,6 +225,7 @@ func (w *writing) judge(q *queue, err error, records []kafkawire.RecordError) (m
 		return true
 	}
 	w.t.meters.retries.With(reason(err)).Add(1)
+	w.t.heard(err)
 	q.err = err
 	if q.refused.IsZero() {
 		q.refused = time.Now()

@@ -30,13 +30,16 @@ var mutations = []mutation{
 		"pipeline/transaction.go",
 		"at < r.tail && r.at(at).state == entrySettled; at++", "at < r.tail; at++",
 	}}},
-	{"I3", "outcomes of an ended epoch enter a transaction", []edit{{
+	{"I3", "outcomes of an ended epoch enter a transaction (each of its three guards taken away)", []edit{{
 		"pipeline/transaction.go",
 		"	if p.closed {\n		return 0, false\n	}\n	r := &p.ring",
 		"	if p.closed {\n		return p.position, true\n	}\n	r := &p.ring",
 	}, {
 		"consumers/kafka/transact.go",
 		"	if found < len(moved) {\n		return nil, false\n	}\n", "",
+	}, {
+		"consumers/kafka/generation.go",
+		"		t.Drop(pipeline.ErrRedo)\n", "		_ = t // its outcomes wait for the next generation\n",
 	}}},
 	{"order", "positions are committed before the outcomes, in a transaction of their own", []edit{{
 		"producers/kafka/transaction.go",
@@ -64,6 +67,10 @@ var mutations = []mutation{
 	{"doubt", "a failed transaction is not aborted before the next one", []edit{{
 		"producers/kafka/transaction.go",
 		"	t.doubt = true\n", "	t.doubt = false\n",
+	}}},
+	{"late", "a repeated request may arrive in a later transaction of its epoch", []edit{{
+		"producers/kafka/transaction.go",
+		"t.producer, t.doubt = next, t.unanswered && !next.V2", "t.producer, t.doubt = next, false",
 	}}},
 	{"redo", "what a failed transaction held is not made again", []edit{{
 		"consumers/kafka/transact.go",
