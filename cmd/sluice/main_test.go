@@ -34,6 +34,8 @@ func sluiceWith(t *testing.T, env []string, stdin string, args ...string) result
 	defer cancel()
 	var out, errs bytes.Buffer
 	code := run(ctx, args, strings.NewReader(stdin), &out, &errs, env)
+	overhear(strings.Join(args[:min(1, len(args))], ""), out.Bytes())
+	overhear(strings.Join(args[:min(1, len(args))], ""), errs.Bytes())
 	return result{code, out.String(), errs.String()}
 }
 
@@ -114,6 +116,7 @@ type syncBuffer struct {
 }
 
 func (s *syncBuffer) Write(p []byte) (int, error) {
+	overhear("log", p)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.b.Write(p)

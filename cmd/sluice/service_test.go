@@ -83,6 +83,7 @@ func fetch(t *testing.T, url string) (status int, body string) {
 	}
 	defer answer.Body.Close() //nolint:errcheck // read to its end
 	text, err := io.ReadAll(answer.Body)
+	overhear(request.URL.Path, text)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -21,7 +22,12 @@ func TestMain(m *testing.M) {
 	if os.Getenv(asProgram) != "" {
 		main()
 	}
-	os.Exit(m.Run())
+	code := m.Run()
+	if leaks := leaked(); leaks != "" {
+		fmt.Fprintln(os.Stderr, "secrets were printed:", leaks)
+		code = 1
+	}
+	os.Exit(code)
 }
 
 // process is the program in a process of its own.

@@ -131,12 +131,12 @@ func (w *world) behind(ctx context.Context) int64 {
 // outputs and letters are what franz-go reads.
 func (w *world) outputs() []schemas.Record {
 	w.t.Helper()
-	return kafkatest.FranzRead(w.t, w.brokers, w.out, true)
+	return overheard(kafkatest.FranzRead(w.t, w.brokers, w.out, true))
 }
 
 func (w *world) letters() []schemas.Record {
 	w.t.Helper()
-	return kafkatest.FranzRead(w.t, w.brokers, w.dlq, true)
+	return overheard(kafkatest.FranzRead(w.t, w.brokers, w.dlq, true))
 }
 
 // copies counts the outputs per key.

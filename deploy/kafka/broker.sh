@@ -13,7 +13,7 @@
 # Where it is comes as lines for the environment, so that a shell takes them with
 #   export $(deploy/kafka/broker.sh start)
 # KAFKA_BROKERS (plaintext), KAFKA_TLS_BROKERS, KAFKA_SASL_BROKERS (TLS and SCRAM-SHA-256, SCRAM-SHA-512 or PLAIN, user
-# "user", password "secret"; OAUTHBEARER with unsigned tokens), KAFKA_MTLS_BROKERS (client certificate required: KAFKA_CERT_FILE, KAFKA_KEY_FILE),
+# "user", password "canary-d41b8c"; OAUTHBEARER with unsigned tokens), KAFKA_MTLS_BROKERS (client certificate required: KAFKA_CERT_FILE, KAFKA_KEY_FILE),
 # KAFKA_PROXIED_BROKERS (plaintext, for a proxy: clients must come, and are sent, to one port above it),
 # KAFKA_CA_FILE, KAFKA_JARS (the Java client's, for tests), KAFKA_DIR (what stop, kill and restart work on).
 # When KAFKA_BROKERS is set already, that broker is used and nothing is started.
@@ -167,7 +167,7 @@ listener.name.mtls.ssl.client.auth=required
 sasl.enabled.mechanisms=SCRAM-SHA-256,SCRAM-SHA-512,PLAIN,OAUTHBEARER
 listener.name.sasl_ssl.scram-sha-256.sasl.jaas.config=org.apache.kafka.common.security.scram.ScramLoginModule required;
 listener.name.sasl_ssl.scram-sha-512.sasl.jaas.config=org.apache.kafka.common.security.scram.ScramLoginModule required;
-listener.name.sasl_ssl.plain.sasl.jaas.config=org.apache.kafka.common.security.plain.PlainLoginModule required user_user="secret";
+listener.name.sasl_ssl.plain.sasl.jaas.config=org.apache.kafka.common.security.plain.PlainLoginModule required user_user="canary-d41b8c";
 # unsigned tokens (alg none), whose sessions end with them (KIP-368)
 listener.name.sasl_ssl.oauthbearer.sasl.jaas.config=org.apache.kafka.common.security.oauthbearer.OAuthBearerLoginModule required;
 listener.name.sasl_ssl.oauthbearer.connections.max.reauth.ms=3600000
@@ -199,7 +199,7 @@ END
 
 format() { # NODE
   jvm java -Xmx128m "${JVM[@]:1}" -cp "$(classpath)" kafka.tools.StorageTool format -t "$CLUSTER_ID" \
-    --add-scram 'SCRAM-SHA-256=[name=user,password=secret]' --add-scram 'SCRAM-SHA-512=[name=user,password=secret]' \
+    --add-scram 'SCRAM-SHA-256=[name=user,password=canary-d41b8c]' --add-scram 'SCRAM-SHA-512=[name=user,password=canary-d41b8c]' \
     -c "$DIR/$1/server.properties" >"$DIR/$1/format.log" 2>&1 || {
     cat "$DIR/$1/format.log" >&2
     die "Kafka could not format its storage in $DIR/$1"

@@ -21,10 +21,11 @@ const (
 )
 
 // User and Password are the credentials that deploy/kafka/broker.sh sets up for
-// every SASL mechanism.
+// every SASL mechanism. The password occurs nowhere else, so that the tests can
+// look for it in all that sluice writes.
 const (
 	User     = "user"
-	Password = "secret"
+	Password = "canary-d41b8c"
 )
 
 // Brokers gives the addresses of the real broker. Without one the test fails,
