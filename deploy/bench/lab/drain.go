@@ -49,7 +49,7 @@ func (l *Lab) Drain(ctx context.Context, t Task) (*Drained, error) {
 	if err != nil {
 		return nil, err
 	}
-	name := fmt.Sprintf("%s.%x", strings.NewReplacer(" ", "-", "/", "-", "=", "-").Replace(t.Label), time.Now().UnixMilli()%0xfffffff)
+	name := fmt.Sprintf("%s.%x", topicName(t.Label), time.Now().UnixMilli()%0xfffffff)
 	out, err := l.Topic(ctx, name+".out", t.Partitions, "message.timestamp.type=LogAppendTime")
 	if err != nil {
 		return nil, err
@@ -78,6 +78,18 @@ func (l *Lab) Drain(ctx context.Context, t Task) (*Drained, error) {
 		return d, err
 	}
 	return d, l.judge(ctx, d, t, out)
+}
+
+// topicName makes label a legal name of topics, groups and files.
+func topicName(label string) string {
+	return strings.Map(func(r rune) rune {
+		switch {
+		case 'a' <= r && r <= 'z', 'A' <= r && r <= 'Z', '0' <= r && r <= '9', r == '.', r == '_', r == '-':
+			return r
+		default:
+			return '-'
+		}
+	}, label)
 }
 
 // with runs a contender's processes around f and stops them, whatever happens.

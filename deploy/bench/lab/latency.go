@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 	"sync"
 	"time"
 
@@ -51,7 +50,7 @@ const generatorTick = 300 * time.Microsecond
 // slow down, and times each from its scheduled instant to receipt by a consumer
 // of the bench's own.
 func (l *Lab) Latency(ctx context.Context, o Offer) (*Latencies, error) {
-	name := fmt.Sprintf("%s.%x", strings.NewReplacer(" ", "-", "/", "-").Replace(o.Label), time.Now().UnixMilli()%0xfffffff)
+	name := fmt.Sprintf("%s.%x", topicName(o.Label), time.Now().UnixMilli()%0xfffffff)
 	in, out, dlq, err := l.Topics(ctx, name, "")
 	if err != nil {
 		return nil, err
