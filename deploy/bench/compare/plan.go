@@ -17,6 +17,8 @@ type step struct {
 	guess time.Duration
 	do    func(context.Context, *leg) error
 	once  bool // also when the machine is noisy: a search repeats by itself
+	// drains says that it drains a topic, which a new broker must be warm for.
+	drains bool
 }
 
 // maxRepeats is how often a leg is done again that saw others on the machine.
@@ -90,7 +92,7 @@ const warmups = 8
 // more: a new one spends as much on compiling as on the messages, which the first
 // contender would pay for.
 func (b *bench) warm(ctx context.Context, todo []step) error {
-	i := slices.IndexFunc(todo, func(s step) bool { return s.key.Point == "drain" })
+	i := slices.IndexFunc(todo, func(s step) bool { return s.drains })
 	if i < 0 {
 		return nil
 	}
@@ -162,7 +164,7 @@ func (g *leg) line() string {
 // drainStep is a step that drains.
 func (b *bench) drainStep(k key, t lab.Task) step {
 	t.Label = strings.Join([]string{k.Point, k.Payload, k.Contender, k.Variant}, ".")
-	return step{key: k, guess: 20 * time.Second, do: func(ctx context.Context, g *leg) (err error) {
+	return step{key: k, guess: 20 * time.Second, drains: true, do: func(ctx context.Context, g *leg) (err error) {
 		g.Drain, err = b.Drain(ctx, t)
 		return err
 	}}
