@@ -56,7 +56,7 @@ func (t *tally) violation(delivery string) error {
 // bound is how many outcomes may come twice: what the members had in flight, at
 // each harm, times two (README, the promise).
 func (r *run) bound() int {
-	if r.delivery == exactlyOnce {
+	if r.delivery == exactlyOnce || r.harm.clean {
 		return 0
 	}
 	return 2 * inFlight * r.harmed

@@ -12,7 +12,6 @@ const guests = 2
 // leaves, one that is not joins, so that two in a row may meet in one rebalance. None
 // of them is waited for: the next change may come while the group still rebalances.
 func (r *run) churn(ctx context.Context, loaded <-chan error) error {
-	r.members = r.members[:regular+guests]
 	ticker := time.NewTicker(time.Second)
 	defer ticker.Stop()
 	for {

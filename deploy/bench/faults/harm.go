@@ -16,6 +16,8 @@ type harm struct {
 	name, title string
 	proxied     bool // the processes reach the broker through a proxy
 	fails       bool // the model fails with some records, and batches are split
+	measures    bool // records come in until it has done, as many as that takes
+	clean       bool // nothing may come twice, in either delivery level
 	most        int  // per run, where it takes long; 0 for as often as asked
 	do          func(r *run, ctx context.Context) error
 	// during replaces do where the harm has its own times: it goes on until loaded
@@ -32,6 +34,9 @@ var harms = []harm{
 	{name: "cut", title: "a proxy that cuts after some bytes, delays, throttles, half-opens, and for 10 s lets nothing through", proxied: true, do: (*run).cut},
 	{name: "steps", title: "each process kills itself in a window of its commit, a join or a split batch, and is started again", fails: true, during: (*run).dieInSteps},
 	{name: "broker", title: "kill -9 of the only broker, started again", most: 2, do: (*run).killBroker},
+	{name: "recovery", title: "times to recover: kill -9, join and leave, 10 s without a network, broker killed", proxied: true, measures: true, during: measured((*run).recovery)},
+	{name: "sigterm", title: "SIGTERM of one of the two under load, nothing redone", clean: true, measures: true, during: measured((*run).sigterm)},
+	{name: "rolling", title: "rolling restart of three members, nothing redone", clean: true, measures: true, during: measured((*run).rolling)},
 }
 
 func kindNames() (names []string) {

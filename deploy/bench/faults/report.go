@@ -34,7 +34,14 @@ func (r *result) section() string {
 	for _, name := range slices.Sorted(maps.Keys(r.Times)) {
 		text += "- " + name + ": " + summary(r.Times[name]) + "\n"
 	}
+	if l := r.Latency; l != nil {
+		text += "- publish to prediction: " + latency(l) + "\n"
+	}
 	return text
+}
+
+func latency(l map[string]float64) string {
+	return fmt.Sprintf("p50 %.3f s, p99 %.3f s, p99.9 %.3f s, max %.3f s", l["p50"], l["p99"], l["p99.9"], l["max"])
 }
 
 // counts lists names with how often each came.
@@ -182,7 +189,7 @@ func bounded(n, of int) string {
 
 // times is the table of what the measuring kinds took.
 func times(all []*result) string {
-	text := ""
+	text, notes := "", ""
 	for _, s := range sums(all) {
 		for _, name := range slices.Sorted(maps.Keys(s.times)) {
 			t := slices.Sorted(slices.Values(s.times[name]))
@@ -194,7 +201,12 @@ func times(all []*result) string {
 	if text == "" {
 		return ""
 	}
-	return "\n| time | delivery | n | p50 | p95 | max |\n| --- | --- | --- | --- | --- | --- |\n" + text
+	for _, r := range all {
+		if r.Latency != nil {
+			notes += fmt.Sprintf("\nPublish to prediction in %s, %s, seed %d, at %d a second: %s.\n", r.Kind, r.Delivery, r.Seed, r.Rate, latency(r.Latency))
+		}
+	}
+	return "\n| time | delivery | n | p50 | p95 | max |\n| --- | --- | --- | --- | --- | --- |\n" + text + notes
 }
 
 // singles is the table of raw counts, one line a run.

@@ -48,6 +48,8 @@ type result struct {
 	Resets int            `json:"resets,omitempty"`
 	// Times are seconds that a measuring kind took, by what it measured.
 	Times map[string][]float64 `json:"times_s,omitempty"`
+	// Latency is quantiles of a measuring kind's seconds from publishing to prediction.
+	Latency map[string]float64 `json:"publish_to_prediction_s,omitempty"`
 }
 
 // path is the run's file in the work folder.
@@ -75,7 +77,8 @@ func (r *result) save(folder string) error {
 // at the same rate.
 func (r *result) finished(folder string) bool {
 	old, err := readResult(r.path(folder))
-	return err == nil && old.Verdict != stopped && old.Records == r.Records && old.Rate == r.Rate
+	same := err == nil && (old.Records == r.Records || len(old.Times) > 0) // a measuring kind has what it takes
+	return same && old.Verdict != stopped && old.Rate == r.Rate
 }
 
 func readResult(path string) (*result, error) {

@@ -43,6 +43,12 @@ type run struct {
 	proxy  *proxy.Proxy
 	plan   *proxy.Plan
 	faults []string
+	// records of this run: as asked, or as many as came in until a measuring kind had
+	// done, which closes enough.
+	records int
+	enough  chan struct{}
+	watch   watch
+	times   map[string][]float64 // seconds, by what was measured
 }
 
 // one loads, harms and checks. The result is there also when an error stopped it or a
@@ -51,8 +57,9 @@ func (c *campaign) one(ctx context.Context, h harm, res *result) error {
 	r := &run{
 		campaign: c, harm: h, seed: res.Seed, random: rand.New(rand.NewPCG(res.Seed, 1)), codes: map[int]int{}, deaths: map[string]int{},
 		plan:    proxy.NewPlan(res.Seed),
-		members: make([]*lab.Process, regular, regular+guests),
+		members: make([]*lab.Process, regular+guests),
 		model:   affine,
+		records: c.records, enough: make(chan struct{}), times: map[string][]float64{},
 	}
 	if h.fails {
 		r.model = gather
@@ -93,6 +100,10 @@ func (r *run) prepare(ctx context.Context) (drop func(), err error) {
 
 // fill enters what the run gave.
 func (r *run) fill(res *result, t *tally, caughtUp time.Duration) {
+	if r.harm.measures {
+		res.Times, res.Latency = r.times, r.latencyFigures()
+	}
+	res.Records = r.records
 	due := time.Duration(r.records) * time.Second / time.Duration(r.rate)
 	res.tally, res.Harmed, res.Behind = *t, r.harmed, max(caughtUp-due, 0).Seconds()
 	res.Codes, res.Deaths, res.Faults, res.Verdict = r.codes, r.deaths, r.faults, held
@@ -145,10 +156,13 @@ func (r *run) start(ctx context.Context, i int) error {
 	return r.members[i].Ready(ctx)
 }
 
+// instance is the name of member i.
+func instance(i int) string { return string(rune('a' + i)) }
+
 // launch runs member i.
 func (r *run) launch(ctx context.Context, i int) error {
 	one := r.setup
-	one.Instance = string(rune('a' + i))
+	one.Instance = instance(i)
 	one.Name += "-" + one.Instance
 	if r.harm.name == "steps" && !r.quiet {
 		one.Bin = r.failing
@@ -190,21 +204,29 @@ func (r *run) killAll() {
 	}
 }
 
-// load publishes the records at the rate.
+// load publishes the records at the rate; for a measuring kind until it has enough.
 func (r *run) load(ctx context.Context) error {
-	const chunk = 100
-	ticker := time.NewTicker(time.Second * chunk / time.Duration(r.rate))
+	chunk := max(1, r.rate/25) // 40 ms
+	ticker := time.NewTicker(time.Second * time.Duration(chunk) / time.Duration(r.rate))
 	defer ticker.Stop()
-	for from := 0; from < r.records; from += chunk {
+	for from := 0; r.harm.measures || from < r.records; from += chunk {
+		to := from + chunk
+		if !r.harm.measures {
+			to = min(to, r.records)
+		}
 		records := make([]*kgo.Record, 0, chunk)
-		for id := from; id < min(from+chunk, r.records); id++ {
+		for id := from; id < to; id++ {
 			records = append(records, r.record(id))
 		}
+		r.watch.publish(len(records))
 		if err := r.Client.ProduceSync(ctx, records...).FirstErr(); err != nil {
 			return err
 		}
 		select {
 		case <-ticker.C:
+		case <-r.enough:
+			r.records = to // read when the load has ended
+			return nil
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		}

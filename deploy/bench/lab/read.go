@@ -1,7 +1,9 @@
 package lab
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -80,6 +82,9 @@ func (l *Lab) Lag(ctx context.Context, group, topic string) (int64, error) {
 	return end, offsets.Error()
 }
 
+// errNoProgress: the broker answers, and the group does not go on.
+var errNoProgress = errors.New("no progress for a minute")
+
 // CaughtUp waits until the group's lag is 0, or until no progress was made for
 // a minute.
 func (l *Lab) CaughtUp(ctx context.Context, group, topic string) error {
@@ -93,7 +98,7 @@ func (l *Lab) CaughtUp(ctx context.Context, group, topic string) error {
 			last, moved = lag, time.Now()
 		}
 		if time.Since(moved) > time.Minute {
-			return fmt.Errorf("group %s stands still with lag %d (last error: %w)", group, last, err)
+			return fmt.Errorf("group %s stands still with lag %d: %w", group, last, cmp.Or(err, errNoProgress))
 		}
 		if err := Pause(ctx, 100*time.Millisecond); err != nil {
 			return err
