@@ -68,6 +68,13 @@ var harms = []harm{
 	{"request late", func(s *simulation, st faultStep) {
 		s.wire(st).with(func(n *wire) { n.holdNext[lossy[st.pick%6]] = st.late + st.span/2 })
 	}},
+	{"end late", func(s *simulation, st faultStep) { // into a transaction that has no positions yet
+		by := s.plan.timeout/4 + st.late + st.span/4
+		s.wire(st).with(func(n *wire) {
+			n.holdNext[kmsg.EndTxn] = by
+			n.offsetsUntil, n.offsetsBy = time.Now().Add(by+time.Second), 150*time.Millisecond
+		})
+	}},
 	{"heartbeats lost", func(s *simulation, st faultStep) {
 		s.wire(st).with(func(n *wire) { n.deafUntil = time.Now().Add(st.span + 4*time.Second) })
 	}},

@@ -23,8 +23,10 @@ type wire struct {
 	lose                    int
 	loseAnswer, loseRequest map[kmsg.Key]int
 	holdNext                map[kmsg.Key]time.Duration // the next request of a kind arrives so much later
-	deafUntil               time.Time                  // heartbeats do not arrive
-	pausedUntil             time.Time                  // EndTxn does not arrive before
+	offsetsUntil            time.Time                  // each TxnOffsetCommit takes offsetsBy longer
+	offsetsBy               time.Duration
+	deafUntil               time.Time // heartbeats do not arrive
+	pausedUntil             time.Time // EndTxn does not arrive before
 	skies                   map[string]*sky
 }
 
@@ -142,6 +144,9 @@ func (n *wire) sent(port string, keys []kmsg.Key) (lost bool, due time.Time) {
 		if by, ok := n.holdNext[key]; ok {
 			delete(n.holdNext, key)
 			return false, now.Add(by)
+		}
+		if key == kmsg.TxnOffsetCommit && now.Before(n.offsetsUntil) {
+			return false, now.Add(n.offsetsBy)
 		}
 		if key == kmsg.EndTxn && now.Before(n.pausedUntil) {
 			return false, n.pausedUntil
