@@ -53,22 +53,33 @@ func (g guarded) deny(acl *kadm.ACLBuilder, operations ...kadm.ACLOperation) (al
 	}
 }
 
+// transactionalID is that of the instance "a".
+func transactionalID(w *world) *kadm.ACLBuilder {
+	return kadm.NewACLs().TransactionalIDs("sluice-" + w.group + "-a")
+}
+
 func TestRefusedAtStartNamesTheGrant(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
 		acl  func(w *world) *kadm.ACLBuilder
 		op   kadm.ACLOperation
 		text func(w *world) string
+		more []string
 	}{
-		"reading the input":       {func(w *world) *kadm.ACLBuilder { return kadm.NewACLs().Topics(w.in) }, kadm.OpRead, func(w *world) string { return "--operation Read" }},
-		"seeing the input":        {func(w *world) *kadm.ACLBuilder { return kadm.NewACLs().Topics(w.in) }, kadm.OpDescribe, func(w *world) string { return w.in }},
-		"writing the output":      {func(w *world) *kadm.ACLBuilder { return kadm.NewACLs().Topics(w.out) }, kadm.OpWrite, func(w *world) string { return "--operation Write" }},
-		"writing the dead letter": {func(w *world) *kadm.ACLBuilder { return kadm.NewACLs().Topics(w.dlq) }, kadm.OpWrite, func(w *world) string { return "--topic " + w.dlq }},
-		"joining the group":       {func(w *world) *kadm.ACLBuilder { return kadm.NewACLs().Groups(w.group) }, kadm.OpRead, func(w *world) string { return w.group }},
+		"reading the input":       {func(w *world) *kadm.ACLBuilder { return kadm.NewACLs().Topics(w.in) }, kadm.OpRead, func(w *world) string { return "--operation Read" }, nil},
+		"seeing the input":        {func(w *world) *kadm.ACLBuilder { return kadm.NewACLs().Topics(w.in) }, kadm.OpDescribe, func(w *world) string { return w.in }, nil},
+		"writing the output":      {func(w *world) *kadm.ACLBuilder { return kadm.NewACLs().Topics(w.out) }, kadm.OpWrite, func(w *world) string { return "--operation Write" }, nil},
+		"writing the dead letter": {func(w *world) *kadm.ACLBuilder { return kadm.NewACLs().Topics(w.dlq) }, kadm.OpWrite, func(w *world) string { return "--topic " + w.dlq }, nil},
+		"joining the group":       {func(w *world) *kadm.ACLBuilder { return kadm.NewACLs().Groups(w.group) }, kadm.OpRead, func(w *world) string { return w.group }, nil},
+		"writing in transactions": {transactionalID, kadm.OpWrite, func(w *world) string {
+			return "--operation Write --operation Describe --transactional-id sluice-" + w.group + "- --resource-pattern-type prefixed"
+		}, exactlyOnce("input.instance=a")},
+		"seeing the transactions": {transactionalID, kadm.OpDescribe, func(w *world) string { return "--transactional-id sluice-" + w.group + "-" }, exactlyOnce("input.instance=a")},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			g := newGuarded(t, 1)
+			g.login = append(g.login, c.more...)
 			allow := g.deny(c.acl(g.world), c.op)
 			s := start(t, g.with(g.login...)...)
 			s.exits(exitDependency)
@@ -128,16 +139,48 @@ func TestRightsTakenAwayStopAndComeBack(t *testing.T) {
 	}
 }
 
+// A transactional id that may no longer be used stops nothing for good: the log
+// names the right, and when it is given back nothing is lost and nothing is twice.
+func TestATransactionalIDTakenAwayIsNamedAndComesBack(t *testing.T) {
+	t.Parallel()
+	g := newGuarded(t, 2)
+	s := start(t, g.with(append(g.login, exactlyOnce("input.instance=a")...)...)...)
+	s.await("ready")
+	g.put(g.ordered(0, 100)...)
+	g.settled()
+	allow := g.deny(transactionalID(g.world), kadm.OpWrite)
+	g.put(g.ordered(100, 100)...)
+	eventually(t, "the log names the right", func() bool {
+		return strings.Contains(s.log.String(), "--operation Write --operation Describe --transactional-id sluice-"+g.group+"-a")
+	})
+	if left := g.behind(t.Context()); left != 100 {
+		t.Errorf("%d records are not committed, want 100", left)
+	}
+	allow()
+	g.settled()
+	s.end(exitOK)
+	wantOnce(t, g.outputs(), 200)
+}
+
 // A user who has what `sluice acls` prints, and nothing else, on a broker that
 // allows nothing by itself.
 func TestThePrintedACLsAreEnough(t *testing.T) {
 	t.Parallel()
 	b := ownBroker(t, "allow.everyone.if.no.acl.found=false")
+	for _, delivery := range []string{"at-least-once", "exactly-once"} {
+		t.Run(delivery, func(t *testing.T) {
+			printedACLsAreEnough(t, b, delivery)
+		})
+	}
+}
+
+func printedACLsAreEnough(t *testing.T, b *broker, delivery string) {
+	t.Helper()
 	w := newWorldAt(t, b.brokers(kafkatest.EnvBrokers), 2)
 	login := []string{
 		"kafka.brokers=" + b.env[kafkatest.EnvSASLBrokers], "kafka.tls.enabled=true", "kafka.tls.ca_file=" + b.env[kafkatest.EnvCAFile],
 		"kafka.sasl.mechanism=scram-sha-256", "kafka.sasl.username=" + kafkatest.User,
-		"kafka.sasl.password_file=" + secretFile(t, kafkatest.Password), "startup.wait=300ms",
+		"kafka.sasl.password_file=" + secretFile(t, kafkatest.Password), "startup.wait=300ms", "output.delivery=" + delivery,
 	}
 	printed := sluice(t, append([]string{"acls", "--json"}, w.with(login...)...)...)
 	printed.want(t, exitOK)
@@ -160,12 +203,18 @@ func TestThePrintedACLsAreEnough(t *testing.T) {
 			}
 			operations = append(operations, operation)
 		}
-		acl := kadm.NewACLs().Allow(answer.Principal).AllowHosts().ResourcePatternType(kadm.ACLPatternLiteral).Operations(operations...)
+		pattern := kadm.ACLPatternLiteral
+		if g.Prefixed {
+			pattern = kadm.ACLPatternPrefixed
+		}
+		acl := kadm.NewACLs().Allow(answer.Principal).AllowHosts().ResourcePatternType(pattern).Operations(operations...)
 		switch g.Resource {
 		case "topic":
 			acl = acl.Topics(g.Name)
 		case "group":
 			acl = acl.Groups(g.Name)
+		case "transactional-id":
+			acl = acl.TransactionalIDs(g.Name)
 		default:
 			t.Fatalf("a resource this test does not know: %+v", g)
 		}
@@ -185,6 +234,8 @@ func TestThePrintedACLsAreEnough(t *testing.T) {
 	s.await("ready")
 	w.settled()
 	s.end(exitOK)
+	// The end of a transaction is marked in its partitions one after the other.
+	eventually(t, "all outcomes are committed", func() bool { return len(w.outputs()) >= 100 && len(w.letters()) >= 1 })
 	wantEach(t, w.outputs(), 100)
 	if n := len(w.letters()); n != 1 {
 		t.Errorf("%d dead letters, want 1", n)

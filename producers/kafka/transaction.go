@@ -152,7 +152,12 @@ func TransactionACL(id string) string {
 
 // commit writes the content and commits it together with the offsets, which may be
 // nil. An error means that it was aborted, or that its fate is unknown until ready.
-func (t *transactor) commit(ctx context.Context, c *content, offsets *kafkawire.TxnOffsets) error {
+func (t *transactor) commit(ctx context.Context, c *content, offsets *kafkawire.TxnOffsets) (err error) {
+	defer func() { // a right that was taken away meanwhile
+		if isOneOf(err, kafkawire.ErrTransactionalIDAuthorization) {
+			err = fmt.Errorf("transactional id %q: %w; %s", t.id, err, TransactionACL(t.id))
+		}
+	}()
 	ctx, cancel := context.WithTimeout(ctx, t.limit())
 	defer cancel()
 	t.doubt = true
