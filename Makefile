@@ -8,6 +8,8 @@ VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 LDFLAGS := -s -w -X main.version=$(VERSION)
 LINT_VERSION := v2.5.0
 LINT := $(CACHE)/tools/golangci-lint-$(LINT_VERSION)
+VULN_VERSION := v1.9.0
+VULN := $(CACHE)/tools/govulncheck-$(VULN_VERSION)
 # Flags of the demo, for example: make demo ARGS="--rate 500 --for 30s"
 ARGS ?=
 # Flags for the Go tests, for example: make test GOTEST="-run TestWatermark"
@@ -54,6 +56,15 @@ $(LINT):
 .PHONY: lint
 lint: $(LINT) ## golangci-lint, the pinned version
 	$(LINT) run
+
+$(VULN):
+	mkdir -p $(CACHE)/tools/vuln-$(VULN_VERSION)
+	GOBIN=$(CACHE)/tools/vuln-$(VULN_VERSION) go install golang.org/x/vuln/cmd/govulncheck@$(VULN_VERSION)
+	mv $(CACHE)/tools/vuln-$(VULN_VERSION)/govulncheck $(VULN) && rmdir $(CACHE)/tools/vuln-$(VULN_VERSION)
+
+.PHONY: vulncheck
+vulncheck: $(VULN) ## known vulnerabilities in what is called; skipped, with a line, where their database cannot be reached
+	@.ci/vulncheck $(VULN)
 
 # The campaign of the main job's promises; 20 minutes on two cores, writes deploy/bench/results. For example:
 # make accept ARGS="-points 2,4 -records 50000"
