@@ -169,6 +169,7 @@ func TestThePrintedACLsAreEnough(t *testing.T) {
 	b := ownBroker(t, "allow.everyone.if.no.acl.found=false")
 	for _, delivery := range []string{"at-least-once", "exactly-once"} {
 		t.Run(delivery, func(t *testing.T) {
+			t.Parallel()
 			printedACLsAreEnough(t, b, delivery)
 		})
 	}
