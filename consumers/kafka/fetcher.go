@@ -315,9 +315,7 @@ func (p *partition) fetchFailed(err error) {
 	case errors.As(err, &net), retriable(err):
 		p.phase = routing
 		if now.Sub(p.failing) >= graceBeforeStop {
-			at := p.notBefore
 			p.stop(reasonUnavailable, err)
-			p.notBefore = at // the broker may be back any moment
 		}
 	default:
 		p.phase = routing

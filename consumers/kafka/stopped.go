@@ -75,7 +75,11 @@ func (p *partition) stop(reason string, err error) {
 		p.corrupt = corruptTries // one look at each retry
 	}
 	p.stopped.Store(true)
-	p.notBefore = now.Add(p.retry.NextBackOff())
+	backoff := p.retry
+	if p.trouble.reason == reasonUnavailable {
+		backoff = p.again // the broker may be back any moment
+	}
+	p.notBefore = now.Add(backoff.NextBackOff())
 	p.trouble.retryAt = p.notBefore
 	nudge(p.g.openWake) // it logs
 }
