@@ -76,6 +76,7 @@ func (w *worker) split(ctx context.Context, items []*Item, reason DispatchReason
 // call is one run of the model; its panic is an error of the run.
 func (w *worker) call(ctx context.Context, items []*Item, reason DispatchReason) (err error) {
 	for _, it := range items {
+		failpoint.Poison(it.Value)
 		it.Attempts++
 		it.Err = nil
 		it.Res.Outputs = it.Res.Outputs[:0] // a model may reuse the slice

@@ -10,6 +10,14 @@ var ErrRedo = errors.New("transaction not committed: the outcomes are made again
 // ErrSuperseded is another process that took this one's place: it is for good.
 var ErrSuperseded = errors.New("replaced by another process of the same name")
 
+// Failing says that the epoch has ended, or ends as soon as the sink has nothing of it:
+// its position moves no further, and what it has sent may be made again.
+func (p *Partition) Failing() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.closed || p.failure != nil
+}
+
 // PositionAfter is the position that may be committed together with the outcome
 // of it and of all items delivered before it: what Position will be when they are
 // settled. It is for sinks that settle only what is committed, with ordered

@@ -39,11 +39,17 @@ func process(t *testing.T, args ...string) (*exec.Cmd, *running) {
 // processWith is a process with variables more in its environment.
 func processWith(t *testing.T, env []string, args ...string) (*exec.Cmd, *running) {
 	t.Helper()
+	return command(t, os.Args[0], append(env, asProgram+"=1"), args...)
+}
+
+// command runs any build of the program.
+func command(t *testing.T, bin string, env []string, args ...string) (*exec.Cmd, *running) {
+	t.Helper()
 	ctx, stop := context.WithCancel(t.Context())
 	t.Cleanup(stop)
 	r := &running{t: t, log: &syncBuffer{}, code: make(chan int, 1)}
-	cmd := exec.CommandContext(ctx, os.Args[0], args...)
-	cmd.Env = append(append(os.Environ(), asProgram+"=1"), env...)
+	cmd := exec.CommandContext(ctx, bin, args...)
+	cmd.Env = append(os.Environ(), env...)
 	cmd.Stderr = r.log
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)

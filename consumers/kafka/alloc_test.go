@@ -17,7 +17,7 @@ func TestReceivingAllocatesNothingPerRecord(t *testing.T) {
 	}
 	g := newGeneration(s, 1, "m", []topicPartition{{"in", 0}})
 	p := g.parts[0]
-	p.lane, p.phase = p.newLane(0), fetching
+	p.lane, p.phase, p.begun = p.newLane(0), fetching, true
 	const records = 1000
 	batch := batchOf(t, 0, records, 0)
 	items := make([]*pipeline.Item, 0, records)

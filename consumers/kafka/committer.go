@@ -7,6 +7,7 @@ import (
 
 	"github.com/sluice-ml/sluice/internal/failpoint"
 	"github.com/sluice-ml/sluice/internal/kafkawire"
+	"github.com/sluice-ml/sluice/pipeline"
 )
 
 // commitGrace is how long a stop waits for the commit under way: far longer than a
@@ -122,31 +123,59 @@ func (g *generation) commitOnce(ctx context.Context) error {
 // them: the partition is still this member's.
 func (g *generation) collect() bool {
 	c := &g.commit
-	c.parts, c.lanes, c.request.Offsets = c.parts[:0], c.lanes[:0], c.request.Offsets[:0]
+	c.reset()
 	for _, p := range g.parts {
 		p.mu.Lock()
 		p.progressed()
 		p.finishOrphan()
-		lane, position := p.lane, p.settledTo
-		if lane != nil {
-			position = lane.Position()
-		}
+		lane, position := p.lane, p.position()
+		p.progress(position)
 		switch {
-		case lane == nil && position == 0:
+		case p.running == "":
 			// Not open yet: what the group has is not known, and stays.
 		case p.orphan, p.unsure:
 			if lane != nil {
 				lane.Committed(position) // nothing is left to commit it to, perhaps
 			}
-		case position > p.committed:
-			c.parts, c.lanes = append(c.parts, p), append(c.lanes, lane)
-			c.request.Offsets = append(c.request.Offsets, kafkawire.GroupOffset{
-				Topic: p.topic, Partition: p.id, Offset: position, LeaderEpoch: -1, Metadata: p.metadata,
-			})
+		case position > p.committed || p.toSay():
+			c.add(p, lane, position, p.says)
 		}
 		p.mu.Unlock()
 	}
 	return len(c.parts) > 0
+}
+
+// add adds a partition to what is committed. The partition's mutex is held.
+func (c *committing) add(p *partition, lane *pipeline.Partition, position int64, metadata string) {
+	c.parts, c.lanes, c.says = append(c.parts, p), append(c.lanes, lane), append(c.says, p.says)
+	c.request.Offsets = append(c.request.Offsets, kafkawire.GroupOffset{
+		Topic: p.topic, Partition: p.id, Offset: position, LeaderEpoch: -1, Metadata: metadata,
+	})
+}
+
+// reset empties it for the next commit.
+func (c *committing) reset() {
+	c.parts, c.lanes, c.says, c.request.Offsets = c.parts[:0], c.lanes[:0], c.says[:0], c.request.Offsets[:0]
+}
+
+// done notes that partition i is committed.
+func (c *committing) done(i int) {
+	p, lane := c.parts[i], c.lanes[i]
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if (p.lane == lane || lane == nil) && !p.orphan {
+		p.committed = max(p.committed, c.request.Offsets[i].Offset)
+		p.told(c.says[i])
+	}
+}
+
+// doubt notes that nobody knows whether it is committed.
+func (c *committing) doubt() {
+	for _, p := range c.parts {
+		p.mu.Lock()
+		p.doubt = true
+		p.mu.Unlock()
+	}
 }
 
 // committed notes one partition's result.
@@ -154,11 +183,7 @@ func (g *generation) committed(i int, r *kafkawire.GroupOffset) error {
 	p, lane := g.commit.parts[i], g.commit.lanes[i]
 	switch r.Err {
 	case kafkawire.ErrNone:
-		p.mu.Lock()
-		if (p.lane == lane || lane == nil) && !p.orphan {
-			p.committed = max(p.committed, r.Offset)
-		}
-		p.mu.Unlock()
+		g.commit.done(i)
 		if lane != nil {
 			lane.Committed(r.Offset)
 		}

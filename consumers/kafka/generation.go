@@ -29,8 +29,12 @@ type generation struct {
 	rejoin                         chan struct{} // size 1: the watcher wants a rebalance
 	lost                           chan error    // size 1: the committer was told that the member is out
 
-	turn  int            // only the receiving goroutine
-	spare *pipeline.Item // only the receiving goroutine
+	turn int // only the receiving goroutine
+	// suspicious is true while a partition may have a guard; apart is the one whose
+	// suspects have their turn.
+	suspicious atomic.Bool
+	apart      *partition     // only the receiving goroutine
+	spare      *pipeline.Item // only the receiving goroutine
 
 	live atomic.Bool // between enter and leave
 
@@ -138,6 +142,11 @@ func (g *generation) lastCommit(ctx context.Context) {
 	}
 	g.stopCommits()
 	g.commits.Wait()
+	for _, p := range g.parts {
+		p.mu.Lock()
+		p.giveBack()
+		p.mu.Unlock()
+	}
 	g.commitFinally(ctx)
 }
 
@@ -173,6 +182,7 @@ func (g *generation) finish() {
 		p.mu.Unlock()
 		if lane != nil {
 			lane.Close()
+			g.s.ended.add(lane)
 		}
 		g.s.metrics.forget(p.topicPartition)
 	}
@@ -217,6 +227,7 @@ func assignedParts(a assignment) []topicPartition {
 type committing struct {
 	parts   []*partition
 	lanes   []*pipeline.Partition
+	says    []string // their metadata, without the owner's name
 	request kafkawire.OffsetCommitRequest
 	next    time.Time // not before: the last commit failed
 }

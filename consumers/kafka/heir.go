@@ -35,6 +35,14 @@ func withOwner(metadata, id string) string {
 	return strings.TrimSpace(metadata + " " + ownerPrefix + id)
 }
 
+// withoutOwner is a commit's metadata without that field.
+func withoutOwner(metadata string) string {
+	if owner, ok := metadataField(metadata, ownerPrefix); ok {
+		return strings.TrimSpace(strings.Replace(" "+metadata+" ", " "+ownerPrefix+owner+" ", " ", 1))
+	}
+	return metadata
+}
+
 // metadataField is the value of a field of a commit's metadata.
 func metadataField(metadata, prefix string) (value string, ok bool) {
 	for field := range strings.FieldsSeq(metadata) {

@@ -73,7 +73,9 @@ type partition struct {
 	// settledTo is where an epoch that delivery ended had come to and that is not
 	// committed yet: every record below it has its outcome (I2). 0 for none.
 	settledTo int64
+	ended     bool   // delivery ended an epoch at settledTo, and none has begun since
 	metadata  string // written with each commit, see start.go
+	attempt          // the rest of what is written with it
 	// orphan is true when the topic was recreated under the epoch: its positions
 	// mean nothing any more and must not be committed.
 	orphan  bool

@@ -192,11 +192,12 @@ func TestDeliveryWaitsWhileCommitsFail(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(w *world) {
 		w.topic(1)
-		w.numbers(1, 500)
 		cfg := w.config()
 		cfg.MaxInFlight = 50
-		h := w.cluster.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.OffsetCommit}, Err: kerr.RequestTimedOut, Count: -1})
 		p := w.process(cfg, &pipelinetest.Model{})
+		w.until(5*time.Second, "the start is committed", func() bool { return w.committed(0) == 0 })
+		h := w.cluster.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.OffsetCommit}, Err: kerr.RequestTimedOut, Count: -1})
+		w.numbers(1, 500)
 		time.Sleep(30 * time.Second)
 		if n := len(p.sink.Outcomes()); n != 50 {
 			w.Errorf("%d outcomes delivered and uncommitted, want max_in_flight 50", n)

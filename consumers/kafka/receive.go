@@ -18,6 +18,11 @@ const corruptTries = 3
 // starved is true when records wait, but all their partitions have their share.
 // Only the receiving goroutine calls it.
 func (g *generation) take(items []*pipeline.Item, limit int, now int64) (_ []*pipeline.Item, starved bool) {
+	if g.suspicious.Load() {
+		if suspects, turn := g.takeSuspects(items, limit, now); turn {
+			return suspects, len(suspects) == 0
+		}
+	}
 	waiting := 0
 	for _, p := range g.parts {
 		if p.ready.Load() {
@@ -56,6 +61,14 @@ func (g *generation) take(items []*pipeline.Item, limit int, now int64) (_ []*pi
 func (p *partition) take(items []*pipeline.Item, n, share int, now int64) []*pipeline.Item {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if p.guard != nil || !p.mayTake() {
+		return items
+	}
+	return p.takeHere(items, n, share, now)
+}
+
+// takeHere is take with mu held.
+func (p *partition) takeHere(items []*pipeline.Item, n, share int, now int64) []*pipeline.Item {
 	if p.lane == nil || p.phase == closed || p.laneErr.Load() != nil {
 		return items
 	}

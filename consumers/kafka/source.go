@@ -40,6 +40,9 @@ type Source struct {
 	commitWake chan struct{} // size 1: the committer commits now
 	starved    atomic.Bool   // Receive waits for items to be settled
 
+	run   string     // of this process, in the metadata of its commits
+	ended endedLanes // epochs of it
+
 	gen    atomic.Pointer[generation]
 	joined chan struct{}
 	failed chan struct{} // closed when err is set
@@ -61,7 +64,7 @@ func NewSource(client *kafkawire.Client, cfg Config, tel *pipeline.Telemetry) (*
 	}
 	cfg = cfg.withDefaults()
 	s := &Source{
-		client: client, cfg: cfg, log: slog.New(slog.DiscardHandler), topics: newTopicBook(),
+		client: client, cfg: cfg, log: slog.New(slog.DiscardHandler), topics: newTopicBook(), run: newRunID(),
 		wake: make(chan struct{}, 1), commitWake: make(chan struct{}, 1),
 		joined: make(chan struct{}), failed: make(chan struct{}), done: make(chan struct{}),
 	}

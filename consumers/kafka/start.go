@@ -57,7 +57,7 @@ func (g *generation) openAll(ctx context.Context, parts []*partition) {
 		case o.Err != kafkawire.ErrNone:
 			p.later(o.Err)
 		default:
-			e := epochStart{p: p, topicID: meta.Topic(p.topic).ID, at: o.Offset, committed: o.Offset}
+			e := epochStart{p: p, topicID: meta.Topic(p.topic).ID, at: o.Offset, committed: o.Offset, found: o.Metadata}
 			if s.cfg.Start == StartLatest {
 				e.metadata = firstMetadata(firsts[p.topic])
 			}
@@ -149,7 +149,8 @@ type epochStart struct {
 	p             *partition
 	topicID       [16]byte
 	at, committed int64
-	metadata      string
+	metadata      string // to write
+	found         string // what the group has
 }
 
 // find opens the partition at its committed offset. Where the policy decides
@@ -187,7 +188,7 @@ func (g *generation) openAt(ctx context.Context, timestamp int64, starts []epoch
 			return
 		}
 		e := of[p]
-		e.at, e.committed = offset, -1 // so that the start itself is committed at once
+		e.at, e.committed, e.found = offset, -1, "" // so that the start itself is committed at once
 		p.open(*e)
 	})
 }
@@ -195,20 +196,30 @@ func (g *generation) openAt(ctx context.Context, timestamp int64, starts []epoch
 // open begins the epoch.
 func (p *partition) open(e epochStart) {
 	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.phase != opening {
-		return
+	opened := p.phase == opening
+	if opened {
+		p.openHere(e)
 	}
+	deaths, at := p.deaths, p.from
+	p.mu.Unlock()
+	if opened && deaths >= companyDeaths {
+		p.g.s.log.Warn("records suspected of killing the process: they run apart from all others", "topic", p.topic, "partition", p.id, "offset", at, "deaths", deaths)
+	}
+}
+
+// openHere is open with mu held.
+func (p *partition) openHere(e epochStart) {
 	if p.settledTo > e.at && e.topicID == p.topicID && e.committed >= 0 {
 		e.at = p.settledTo // its commit is still under way
 	}
-	p.settledTo, p.unstableSince = 0, time.Time{}
+	p.settledTo, p.ended, p.unstableSince = 0, false, time.Time{}
 	p.g.s.topics.settle(p.topicPartition)
 	p.topicID, p.orphan, p.metadata = e.topicID, false, e.metadata
 	p.committed, p.openedAt, p.fetchPos = e.committed, e.at, e.at
 	p.cur.reset()
 	p.cur.position = e.at
 	p.lane = p.newLane(e.at)
+	p.begin(e.at, e.committed, e.found)
 	p.phase, p.hot, p.failing = routing, true, time.Time{}
 	p.notBefore = time.Time{}
 	nudge(p.g.routeWake)

@@ -88,7 +88,10 @@ func (p *partition) stop(reason string, err error) {
 // the next try, from the committed offset in a new epoch. mu is held.
 func (p *partition) abandon(reason string, err error) {
 	if p.lane != nil && !p.orphan && !p.unsure {
-		p.settledTo = p.lane.Position()
+		p.settledTo, p.ended = p.lane.Position(), true
+		if p.guard != nil {
+			p.giveBack() // the sink failed, not the records
+		}
 		nudge(p.g.s.commitWake)
 	}
 	p.endEpoch()
@@ -108,6 +111,7 @@ func (p *partition) halt(reason string, err error) {
 func (p *partition) endEpoch() {
 	if p.lane != nil {
 		p.lane.Close()
+		p.g.s.ended.add(p.lane)
 		p.lane = nil
 	}
 	p.laneErr.Store(nil)

@@ -81,17 +81,14 @@ func graceful(ctx context.Context) (longer context.Context, release func()) {
 // transactAll runs transactions until nothing waits.
 func (g *generation) transactAll(ctx context.Context) error {
 	for {
-		g.commit.parts, g.commit.lanes, g.commit.request.Offsets = g.commit.parts[:0], g.commit.lanes[:0], g.commit.request.Offsets[:0]
+		g.commit.reset()
 		more, err := g.s.cfg.Transactions.Transact(ctx, g.plan)
 		if err != nil {
+			g.commit.doubt()
 			return err
 		}
-		for i, p := range g.commit.parts {
-			p.mu.Lock()
-			if lane := g.commit.lanes[i]; (p.lane == lane || lane == nil) && !p.orphan {
-				p.committed = max(p.committed, g.commit.request.Offsets[i].Offset)
-			}
-			p.mu.Unlock()
+		for i := range g.commit.parts {
+			g.commit.done(i)
 		}
 		if !more {
 			return nil
@@ -108,23 +105,18 @@ func (g *generation) plan(moved map[*pipeline.Partition]int64) (*kafkawire.TxnOf
 		p.mu.Lock()
 		p.progressed()
 		p.finishOrphan()
-		lane, position := p.lane, p.settledTo
-		if lane != nil {
-			position = lane.Position()
-		}
+		lane, position := p.lane, p.position()
 		// Outcomes whose position may not be committed now must not be written either.
 		if to, ok := moved[lane]; ok && !p.unsure {
 			position = to
 			found++
 		}
+		p.progress(position)
 		switch {
-		case lane == nil && position == 0, p.orphan, p.unsure, position <= p.committed:
+		case p.running == "", p.orphan, p.unsure, position <= p.committed && !p.toSay():
 			// As the committer: not open yet, or nothing to commit it to.
 		default:
-			c.parts, c.lanes = append(c.parts, p), append(c.lanes, lane)
-			c.request.Offsets = append(c.request.Offsets, kafkawire.GroupOffset{
-				Topic: p.topic, Partition: p.id, Offset: position, LeaderEpoch: -1, Metadata: withOwner(p.metadata, g.s.cfg.TransactionalID),
-			})
+			c.add(p, lane, position, withOwner(p.says, g.s.cfg.TransactionalID))
 		}
 		p.mu.Unlock()
 	}

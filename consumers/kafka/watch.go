@@ -96,6 +96,7 @@ func (p *partition) finishOrphan() {
 	p.countLost(p.fetchPos, p.fetchPos+lost)
 	p.g.s.topics.recreated(p.topicPartition, lost)
 	p.endEpoch()
+	p.attempt = attempt{} // of the old topic
 	p.lostTo = 0
 	p.end, p.orphan = -1, false
 	p.phase, p.notBefore, p.failing = opening, time.Time{}, time.Time{}

@@ -314,3 +314,13 @@ func (w *world) commit(partition int32, at int64) {
 		w.Fatal(err)
 	}
 }
+
+// commitWith is commit with metadata.
+func (w *world) commitWith(partition int32, at int64, metadata string) {
+	w.Helper()
+	var o kadm.Offsets
+	o.Add(kadm.Offset{Topic: "in", Partition: partition, At: at, LeaderEpoch: -1, Metadata: metadata})
+	if err := w.admin.CommitAllOffsets(w.Context(), "g", o); err != nil {
+		w.Fatal(err)
+	}
+}

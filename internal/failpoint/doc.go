@@ -1,5 +1,5 @@
-// Package failpoint lets a fault campaign kill the process at a named place. It
-// does nothing unless the program is built with the tag failpoint.
+// Package failpoint lets a fault campaign kill the process at a named place, or with a
+// certain record. It does nothing unless the program is built with the tag failpoint.
 package failpoint
 
 // The places. Each is a window in which a crash must lose nothing and repeat

@@ -7,3 +7,6 @@ func Here(string) {}
 
 // Soon does nothing.
 func Soon(string) {}
+
+// Poison does nothing.
+func Poison([]byte) {}

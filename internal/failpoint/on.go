@@ -3,6 +3,7 @@
 package failpoint
 
 import (
+	"bytes"
 	"math/rand/v2"
 	"os"
 	"strconv"
@@ -39,6 +40,17 @@ func Here(name string) {
 func Soon(name string) {
 	if name == place && left.Add(-1) == 0 {
 		time.AfterFunc(time.Duration(rand.Int64N(int64(3*time.Millisecond))), die)
+	}
+}
+
+// poison is a text: a record whose value holds it kills the process that runs it.
+var poison = []byte(os.Getenv("SLUICE_FAILPOINT_POISON"))
+
+// Poison kills the process if a model is about to run such a record, as a model that
+// aborts would.
+func Poison(value []byte) {
+	if len(poison) > 0 && bytes.Contains(value, poison) {
+		die()
 	}
 }
 
