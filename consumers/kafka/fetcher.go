@@ -23,6 +23,9 @@ const (
 	coldBytes     = 1 << 20
 	coldPartBytes = 256 << 10
 	minFetchBytes = 64 << 10
+	// minBacklogPart is the least that is asked of a partition with backlog: what is
+	// asked for ends within a batch, half of which comes twice.
+	minBacklogPart = 1 << 20
 	// fetchGrace is what an answer may take beyond the broker's wait.
 	fetchGrace = 15 * time.Second
 )
@@ -40,6 +43,11 @@ type fetcher struct {
 	quietUntil atomic.Int64
 	// turn rotates the order of partitions: a broker fills an answer in order.
 	turn atomic.Uint32
+	// after is where the next request for backlog begins: behind the last one's last
+	// partition, for what may be asked for is rarely enough for all.
+	after atomic.Uint32
+	// asked is how much backlog is under way.
+	asked atomic.Int64
 }
 
 // wanted is one request's partition.
@@ -69,7 +77,7 @@ func (f *fetcher) loop(ctx context.Context) {
 	s := f.g.s
 	req := request{wire: kafkawire.FetchRequest{MinBytes: 1, ReadCommitted: !s.cfg.ReadUncommitted}}
 	req.wire.Alloc = func(n int) []byte {
-		req.buf = s.memory.alloc(n)
+		req.buf = s.memory.answer(n)
 		return req.buf
 	}
 	for ctx.Err() == nil {
@@ -117,13 +125,16 @@ func (f *fetcher) pick(req *request, now time.Time) (next time.Time) {
 func (f *fetcher) claim(req *request, now time.Time, hot bool) (next time.Time) {
 	s := f.g.s
 	req.hot, req.parts, req.wire.Partitions = hot, req.parts[:0], req.wire.Partitions[:0]
-	limit, share := int64(coldBytes), f.g.byteShare()
+	limit, share, part := int64(coldBytes), f.g.byteShare(), f.g.backlogPart()
 	if hot {
 		limit = hotBytes
 	}
 	limit = min(limit, max(s.cfg.MaxInFlightBytes/4, minFetchBytes))
 	total := int64(0)
 	first := int(f.turn.Add(1))
+	if hot {
+		first = int(f.after.Load())
+	}
 	for i := range f.g.parts {
 		p := f.g.parts[(first+i)%len(f.g.parts)]
 		p.mu.Lock()
@@ -135,9 +146,17 @@ func (f *fetcher) claim(req *request, now time.Time, hot bool) (next time.Time) 
 				}
 			case n == 0:
 				p.paused.Store(true)
+			case hot && s.ahead.full(f.asked.Load()):
 			case total < limit || !hot: // a poll waits for all quiet ones, its answer is bounded anyway
-				if (!hot || p.end < 0) && p.maxBytes <= int32(s.cfg.FetchBytes) {
+				switch {
+				case p.maxBytes > int32(s.cfg.FetchBytes): // not even one batch came
+				case !hot, p.end < 0:
 					n = min(n, coldPartBytes) // quiet, or nothing is known yet: many share a request
+				default:
+					n = min(n, part)
+				}
+				if hot {
+					f.after.Store(uint32((first + i + 1) % len(f.g.parts)))
 				}
 				p.inFetch = true
 				total += int64(n)
@@ -151,12 +170,18 @@ func (f *fetcher) claim(req *request, now time.Time, hot bool) (next time.Time) 
 		p.mu.Unlock()
 	}
 	req.wire.MaxBytes = int32(min(total, limit))
+	if hot {
+		f.asked.Add(int64(req.wire.MaxBytes))
+	}
 	return next
 }
 
 // fetch sends one request: its bytes are reserved before and settled after (I4).
 func (f *fetcher) fetch(ctx context.Context, req *request) {
 	s := f.g.s
+	if req.hot {
+		defer f.asked.Add(-int64(req.wire.MaxBytes))
+	}
 	reserved := int64(req.wire.MaxBytes)
 	if s.memory.budget.Reserve(ctx, reserved) != nil {
 		f.unclaim(req)

@@ -202,6 +202,13 @@ func (g *generation) byteShare() int64 {
 	return max(2*g.s.cfg.MaxInFlightBytes/int64(g.active()), 1)
 }
 
+// backlogPart is how much of one partition's backlog is asked for at once: with
+// several they share an answer. They are decoded in turns, so that each of them has
+// a part in flight that is not done yet.
+func (g *generation) backlogPart() int32 {
+	return int32(max(2*hotBytes/g.active(), minBacklogPart))
+}
+
 func (g *generation) active() int {
 	n := 0
 	for _, p := range g.parts {

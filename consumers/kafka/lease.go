@@ -79,6 +79,16 @@ func (m *memory) alloc(n int) []byte {
 	return make([]byte, size)
 }
 
+// answer returns memory for a fetch answer of n bytes. Large ones have one size, so
+// that each fits what any other has left: in a drain half of what was mapped lay
+// free in the wrong size. Small budgets cannot afford it.
+func (m *memory) answer(n int) []byte {
+	if m.outside && n >= mapFrom && m.keep >= 4*hotBytes {
+		n = max(n, hotBytes)
+	}
+	return m.alloc(n)
+}
+
 // recycle keeps b for a later alloc, or lets go of it.
 func (m *memory) recycle(b []byte) {
 	if cap(b) == 0 {

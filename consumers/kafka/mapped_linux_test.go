@@ -36,3 +36,25 @@ func TestMappedMemoryGoesBack(t *testing.T) {
 		t.Errorf("%d mapped, %d free, %d bytes", len(m.mapped), len(m.free), m.freeSize)
 	}
 }
+
+// Large answers fit each other's memory, whichever was smaller; small ones do not
+// hold it.
+func TestLargeAnswersHaveOneSize(t *testing.T) {
+	t.Parallel()
+	m := newTestMemory()
+	m.outside, m.keep = true, 16<<20
+	first := m.answer(1 << 20)
+	m.recycle(first)
+	whole := m.answer(hotBytes + 100<<10)
+	if &whole[0] != &first[0] {
+		t.Error("a whole answer does not fit the memory of a quarter")
+	}
+	m.recycle(whole)
+	if small := m.answer(1000); &small[0] == &first[0] {
+		t.Error("a small answer holds large memory")
+	}
+	m.keep = 1 << 20
+	if n := cap(m.answer(1 << 20)); n > 2<<20 {
+		t.Errorf("an answer of 1 MiB takes %d bytes of a small budget", n)
+	}
+}

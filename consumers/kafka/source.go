@@ -32,6 +32,7 @@ type Source struct {
 	once    *onceLog
 	metrics *sourceMetrics
 	memory  *memory
+	ahead   readAhead
 	gate    *pipeline.Gate
 	topics  *topicBook
 	member  membership
@@ -82,6 +83,7 @@ func NewSource(client *kafkawire.Client, cfg Config, tel *pipeline.Telemetry) (*
 	if budget == nil {
 		budget = pipeline.NewBudget(cfg.MaxInFlightBytes)
 	}
+	s.ahead.budget = budget
 	s.memory = &memory{budget: budget, keep: cfg.MaxInFlightBytes / 8, outside: true, released: s.released}
 	if cfg.Transactions == nil {
 		// With transactions what is settled is committed: there is nothing between.
@@ -214,7 +216,8 @@ func (s *Source) Joined() <-chan struct{} { return s.joined }
 func (s *Source) Receive(ctx context.Context, limit int) ([]*pipeline.Item, error) {
 	for {
 		s.items = s.items[:0]
-		if g := s.gen.Load(); g != nil {
+		g := s.gen.Load()
+		if g != nil {
 			now := time.Now().UnixNano()
 			var starved bool
 			if s.items, starved = g.take(s.items, limit, now); len(s.items) == 0 && starved {
@@ -222,9 +225,12 @@ func (s *Source) Receive(ctx context.Context, limit int) ([]*pipeline.Item, erro
 				s.starved.Store(true)
 				s.items, _ = g.take(s.items, limit, now)
 			}
-			if len(s.items) > 0 {
-				return s.items, nil
-			}
+		}
+		if s.ahead.received(len(s.items)) && g != nil {
+			g.nudgeFetchers()
+		}
+		if len(s.items) > 0 {
+			return s.items, nil
 		}
 		select {
 		case <-ctx.Done():
