@@ -265,7 +265,9 @@ func (f *fetcher) failed(ctx context.Context, req *request, err error) {
 	for _, w := range req.parts {
 		w.p.mu.Lock()
 		w.p.inFetch = false
-		w.p.fetchFailed(err)
+		if w.p.fetchedFrom(w.offset) { // else it has begun anew, and has no epoch to be fetched into
+			w.p.fetchFailed(err)
+		}
 		w.p.mu.Unlock()
 		f.g.s.client.Forget(w.p.topic)
 	}
@@ -285,7 +287,7 @@ func (p *partition) settle(offset int64, fp *kafkawire.FetchedPartition, whole *
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.inFetch = false
-	if p.phase != fetching || p.fetchPos != offset || p.orphan {
+	if !p.fetchedFrom(offset) {
 		return false // fenced, refetched or moved meanwhile
 	}
 	if fp.Err != kafkawire.ErrNone {
@@ -313,6 +315,11 @@ func (p *partition) settle(offset int64, fp *kafkawire.FetchedPartition, whole *
 	p.fetchPos = next
 	p.hot = next < p.end
 	return true
+}
+
+// fetchedFrom tells whether a fetch that asked from offset is still of use. mu is held.
+func (p *partition) fetchedFrom(offset int64) bool {
+	return p.phase == fetching && p.fetchPos == offset && !p.orphan
 }
 
 // fetchFailed decides what a failed fetch means. mu is held.
