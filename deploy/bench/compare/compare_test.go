@@ -41,6 +41,9 @@ func TestTheStoreResumes(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if err := s.begin("-points drain"); err != nil {
+		t.Fatal(err)
+	}
 	for _, g := range []leg{drainLeg("sluice", 0, 100, ""), drainLeg("sluice", 2, 300, ""), drainLeg("python x1", 0, 50, "lost 1")} {
 		if err := s.add(g); err != nil {
 			t.Fatal(err)
@@ -59,6 +62,9 @@ func TestTheStoreResumes(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer s.close()
+	if len(s.legs) != 3 || len(s.arguments) != 1 || s.arguments[0] != "-points drain" {
+		t.Errorf("%d legs of runs with %q", len(s.legs), s.arguments)
+	}
 	if s.get(key{"drain", "json", "sluice", "", 2}) == nil || s.get(key{"drain", "json", "sluice", "", 1}) != nil {
 		t.Error("the legs did not come back")
 	}

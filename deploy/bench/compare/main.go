@@ -104,6 +104,9 @@ func run(ctx context.Context, l *lab.Lab, o options) error {
 	if err := b.participants(ctx); err != nil {
 		return err
 	}
+	if err := s.begin(lab.Arguments()); err != nil {
+		return err
+	}
 	if err := b.walk(ctx, b.plan()); err != nil {
 		return err
 	}

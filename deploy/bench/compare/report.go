@@ -66,7 +66,7 @@ reference by Python's onnxruntime first (1e-4 absolute and relative); a contende
 	for _, f := range lab.Surroundings(ctx, b.Lab) {
 		fmt.Fprintf(&t, "- %s: %s\n", f[0], f[1])
 	}
-	fmt.Fprintf(&t, "- measured: %s to %s\n- arguments: %s\n", first.Format(time.RFC3339), b.store.legs[len(b.store.legs)-1].At.Format(time.RFC3339), lab.Arguments())
+	fmt.Fprintf(&t, "- measured: %s to %s\n- arguments: %s\n", first.Format(time.RFC3339), b.store.legs[len(b.store.legs)-1].At.Format(time.RFC3339), strings.Join(b.store.arguments, ", "))
 	fmt.Fprintf(&t, "- noise: %d of %d legs saw others on the machine (a fixed loop more than 5 %% slower than usual, or more than 3 %% stolen) in their last repeat\n", noisy, len(b.store.legs))
 	return t.String()
 }

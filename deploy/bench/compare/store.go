@@ -35,11 +35,17 @@ type leg struct {
 	Search  *found         `json:"search,omitempty"`
 }
 
-// store is the legs of a run, one JSON line each.
+// store is the legs of a run, and of those that went on with it, one JSON line each.
 type store struct {
-	legs  []leg
-	index map[key]int
-	file  *os.File
+	legs      []leg
+	arguments []string // of the runs
+	index     map[key]int
+	file      *os.File
+}
+
+// begun is the line of a run that begins.
+type begun struct {
+	Arguments string `json:"arguments"`
 }
 
 // openStore reads what an earlier run left, or begins anew and keeps the old
@@ -59,13 +65,20 @@ func openStore(path string, resume bool) (*store, error) {
 	lines := bufio.NewScanner(f)
 	lines.Buffer(nil, 1<<20)
 	for n := 1; lines.Scan(); n++ {
-		var g leg
+		var g struct {
+			leg
+			begun
+		}
 		if err := json.Unmarshal(lines.Bytes(), &g); err != nil {
 			// Only the last line can be half: the run was killed while it wrote.
 			fmt.Fprintf(os.Stderr, "bench: %s:%d is left out: %v\n", path, n, err)
 			continue
 		}
-		s.put(g)
+		if g.Arguments != "" {
+			s.arguments = append(s.arguments, g.Arguments)
+			continue
+		}
+		s.put(g.leg)
 	}
 	return s, lines.Err()
 }
@@ -79,17 +92,28 @@ func (s *store) put(g leg) {
 	s.legs = append(s.legs, g)
 }
 
+// begin notes a run that adds legs.
+func (s *store) begin(arguments string) error {
+	s.arguments = append(s.arguments, arguments)
+	return s.write(begun{arguments})
+}
+
 // add keeps a leg, on disk first.
 func (s *store) add(g leg) error {
-	line, err := json.Marshal(g)
-	if err != nil {
-		return err
-	}
-	if _, err := s.file.Write(append(line, '\n')); err != nil {
+	if err := s.write(g); err != nil {
 		return err
 	}
 	s.put(g)
 	return nil
+}
+
+func (s *store) write(v any) error {
+	line, err := json.Marshal(v)
+	if err != nil {
+		return err
+	}
+	_, err = s.file.Write(append(line, '\n'))
+	return err
 }
 
 func (s *store) close() { _ = s.file.Close() }
