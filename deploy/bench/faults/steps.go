@@ -37,8 +37,8 @@ func (r *run) dieInSteps(ctx context.Context, loaded <-chan error) error {
 				return err
 			}
 			r.quiet = true
-			for i, p := range r.members {
-				p.Kill()
+			for i := range regular {
+				r.members[i].Kill()
 				if err := r.start(ctx, i); err != nil {
 					return err
 				}
