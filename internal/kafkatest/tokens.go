@@ -34,7 +34,9 @@ func Tokens(tb testing.TB, life time.Duration) *TokenEndpoint {
 		e.Asked.Add(1)
 		encode := base64.RawURLEncoding.EncodeToString
 		now := time.Now()
-		claims := fmt.Sprintf(`{"sub":%q,"iat":%d,"exp":%d}`, User, now.Unix(), now.Add(life).Unix())
+		// Whole seconds, rounded up: rounded down, a token dies up to a second before expires_in says so.
+		end := now.Add(life + time.Second - time.Nanosecond).Unix()
+		claims := fmt.Sprintf(`{"sub":%q,"iat":%d,"exp":%d}`, User, now.Unix(), end)
 		_, _ = fmt.Fprintf(w, `{"access_token":"%s.%s.","token_type":"Bearer","expires_in":%d}`,
 			encode([]byte(`{"alg":"none"}`)), encode([]byte(claims)), int(life.Seconds()))
 	}))

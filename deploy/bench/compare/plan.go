@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 	"time"
@@ -85,28 +86,38 @@ func (b *bench) walk(ctx context.Context, steps []step) error {
 	return nil
 }
 
-// warmups is how many drains the broker has at most to compile what drains use.
-const warmups = 8
+// warmups is how many drains the broker has at most to compile what drains use, and
+// level how many in a row must have cost it about what the cheapest did.
+const (
+	warmups = 12
+	level   = 3
+)
 
 // warm does drains that do not count until the broker's CPU a message falls no
 // more: a new one spends as much on compiling as on the messages, which the first
-// contender would pay for.
+// contender would pay for. One that is no cheaper than those before may only have been
+// disturbed.
 func (b *bench) warm(ctx context.Context, todo []step) error {
 	i := slices.IndexFunc(todo, func(s step) bool { return s.drains })
 	if i < 0 {
 		return nil
 	}
-	last := 0.0
+	best, flat := math.Inf(1), 0
 	for range warmups {
 		var g leg
 		if err := todo[i].do(ctx, &g); err != nil {
 			return fmt.Errorf("warm up: %w", err)
 		}
 		fmt.Printf("warm-up, does not count: %s\n", g.line())
-		if g.Drain.Void != "" || last > 0 && g.Drain.Broker > 0.9*last {
+		if g.Drain.Void != "" {
 			return nil
 		}
-		last = g.Drain.Broker
+		if flat++; g.Drain.Broker < 0.9*best {
+			flat = 0
+		}
+		if best = min(best, g.Drain.Broker); flat == level {
+			return nil
+		}
 	}
 	return nil
 }
