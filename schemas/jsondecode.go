@@ -1,7 +1,6 @@
 package schemas
 
 import (
-	"encoding/binary"
 	"math"
 	"slices"
 	"strconv"
@@ -65,7 +64,7 @@ func (d *decoder) visit(n *node, i, depth int) int {
 	}
 	d.marks[n.id] = d.round
 	if n.plain {
-		if end := d.plainFloat(&n.uses[0], i); end > 0 {
+		if end := d.plainFloat(n, i); end > 0 {
 			return end
 		}
 	}
@@ -144,7 +143,7 @@ func (d *decoder) member(n *node, i int) (kid *node, value int) {
 
 // plainFloat is field for a short number that is one element of a float32 input;
 // 0 when field must look at it.
-func (d *decoder) plainFloat(u *use, i int) int {
+func (d *decoder) plainFloat(n *node, i int) int {
 	if i+fastSpan > len(d.b) {
 		return 0
 	}
@@ -161,13 +160,16 @@ func (d *decoder) plainFloat(u *use, i int) int {
 	if c := byteAt(p, end); c != ',' && c != '}' {
 		return 0
 	}
-	field := &d.c.inputs[u.input].fields[u.element]
-	binary.LittleEndian.PutUint32(d.req.Inputs[u.input].Data[4*u.element:], math.Float32bits(float32(f))|sign)
-	d.filled[field.mark] = d.round
-	if field.required {
-		d.got[u.input]++
-	}
+	d.putPlain(n, math.Float32bits(float32(f))|sign)
 	return end
+}
+
+// putPlain stores the one element of a float32 input that n, which is plain, leads to.
+func (d *decoder) putPlain(n *node, bits uint32) {
+	u := &n.uses[0]
+	put32(unsafe.Pointer(unsafe.SliceData(d.req.Inputs[u.input].Data)), u.element, bits)
+	d.filled[n.mark] = d.round
+	d.got[u.input] += n.required
 }
 
 // array is object for pointers with an index in them.

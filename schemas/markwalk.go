@@ -151,10 +151,7 @@ func (d *decoder) markedFloat(kid *node, text unsafe.Pointer, i, end int) bool {
 		byteAt(text, i) == '0' && first > 1 || nearTie(f) {
 		return false
 	}
-	u := &kid.uses[0]
-	put32(unsafe.Pointer(unsafe.SliceData(d.req.Inputs[u.input].Data)), u.element, math.Float32bits(float32(f))|sign<<31)
-	d.filled[kid.mark] = d.round
-	d.got[u.input] += kid.required
+	d.putPlain(kid, math.Float32bits(float32(f))|sign<<31)
 	return true
 }
 

@@ -7,8 +7,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
-
-	"golang.org/x/sys/unix"
+	"syscall"
 )
 
 // memoryTag begins the location that ONNX Runtime takes for an address in its
@@ -40,8 +39,7 @@ func externalFile(folder string, entries map[string]string, size uint64) (string
 	if !info.Mode().IsRegular() {
 		return "", fmt.Errorf("external data at %q, which is not a regular file", clean(location))
 	}
-	var st unix.Stat_t
-	if err := unix.Stat(path, &st); err == nil && st.Nlink > 1 {
+	if st, ok := info.Sys().(*syscall.Stat_t); ok && st.Nlink > 1 {
 		return "", fmt.Errorf("external data at %q, which has another name elsewhere (a hard link); copy it", clean(location))
 	}
 	offset, err := number(entries, "offset", 0)

@@ -9,8 +9,8 @@ import (
 
 // windows are the places to die in, by delivery level.
 var windows = map[string][]string{
-	exactlyOnce:     {failpoint.TxnBegin, failpoint.TxnProduced, failpoint.TxnOffsets, failpoint.TxnEnding, failpoint.TxnEnded, failpoint.Joining, failpoint.Bisecting},
-	"at-least-once": {failpoint.Committing, failpoint.Committed, failpoint.Joining, failpoint.Bisecting},
+	exactlyOnce: {failpoint.TxnBegin, failpoint.TxnProduced, failpoint.TxnOffsets, failpoint.TxnEnding, failpoint.TxnEnded, failpoint.Joining, failpoint.Bisecting},
+	atLeastOnce: {failpoint.Committing, failpoint.Committed, failpoint.Joining, failpoint.Bisecting},
 }
 
 // failpoint chooses where member i dies next, each place in turn, after 1 to 8
