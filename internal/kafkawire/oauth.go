@@ -3,7 +3,6 @@ package kafkawire
 import (
 	"context"
 	"crypto/tls"
-	"crypto/x509"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -11,7 +10,6 @@ import (
 	"log/slog"
 	"net/http"
 	"net/url"
-	"os"
 	"strings"
 	"time"
 
@@ -63,19 +61,13 @@ func (o OAuthConfig) mechanism(log *slog.Logger) (*tokens, error) {
 	if _, err := o.secret(); err != nil {
 		return nil, err
 	}
+	authorities, err := certPool(o.CAFile, " of the token endpoint")
+	if err != nil {
+		return nil, err
+	}
 	transport := &http.Transport{
 		Proxy: http.ProxyFromEnvironment, DisableKeepAlives: true, // one request in minutes or hours
-		TLSClientConfig: &tls.Config{MinVersion: tls.VersionTLS12},
-	}
-	if o.CAFile != "" {
-		pem, err := os.ReadFile(o.CAFile)
-		if err != nil {
-			return nil, fmt.Errorf("read the CA file of the token endpoint: %w", err)
-		}
-		transport.TLSClientConfig.RootCAs = x509.NewCertPool()
-		if !transport.TLSClientConfig.RootCAs.AppendCertsFromPEM(pem) {
-			return nil, fmt.Errorf("CA file %s of the token endpoint holds no PEM certificate", o.CAFile)
-		}
+		TLSClientConfig: &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: authorities},
 	}
 	return &tokens{cfg: o, log: log, turn: make(chan struct{}, 1), http: &http.Client{
 		Transport: transport, Timeout: tokenTimeout,

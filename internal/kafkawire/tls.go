@@ -95,17 +95,11 @@ func sameFiles(a, b [3]fs.FileInfo) bool {
 }
 
 func (t TLSConfig) read() (*tls.Config, error) {
-	cfg := &tls.Config{MinVersion: tls.VersionTLS12, ServerName: t.ServerName}
-	if t.CAFile != "" {
-		pem, err := os.ReadFile(t.CAFile)
-		if err != nil {
-			return nil, fmt.Errorf("read the CA file: %w", err)
-		}
-		cfg.RootCAs = x509.NewCertPool()
-		if !cfg.RootCAs.AppendCertsFromPEM(pem) {
-			return nil, fmt.Errorf("CA file %s holds no PEM certificate (a line -----BEGIN CERTIFICATE-----)", t.CAFile)
-		}
+	authorities, err := certPool(t.CAFile, "")
+	if err != nil {
+		return nil, err
 	}
+	cfg := &tls.Config{MinVersion: tls.VersionTLS12, ServerName: t.ServerName, RootCAs: authorities}
 	if (t.CertFile == "") != (t.KeyFile == "") {
 		return nil, fmt.Errorf("a client certificate needs both files: certificate %q, key %q", t.CertFile, t.KeyFile)
 	}
@@ -117,6 +111,23 @@ func (t TLSConfig) read() (*tls.Config, error) {
 		cfg.Certificates = []tls.Certificate{cert}
 	}
 	return cfg, nil
+}
+
+// certPool reads a PEM bundle; nil, the system's, without a path. of says whose it is
+// in an error.
+func certPool(path, of string) (*x509.CertPool, error) {
+	if path == "" {
+		return nil, nil
+	}
+	pem, err := os.ReadFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("read the CA file%s: %w", of, err)
+	}
+	pool := x509.NewCertPool()
+	if !pool.AppendCertsFromPEM(pem) {
+		return nil, fmt.Errorf("CA file %s%s holds no PEM certificate (a line -----BEGIN CERTIFICATE-----)", path, of)
+	}
+	return pool, nil
 }
 
 // dial opens a connection for a pool: through TLS, and logged in, where that is
