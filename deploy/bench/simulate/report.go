@@ -78,7 +78,7 @@ func (c *campaign) conclude(ctx context.Context, have map[int]result, ran int, t
 func heading(ctx context.Context, title string) *strings.Builder {
 	b := &strings.Builder{}
 	fmt.Fprintf(b, "# %s\n\nMade by `make simulate`.\n\n- when: %s\n", title, time.Now().UTC().Format(time.RFC3339))
-	for _, f := range lab.Surroundings(ctx, &lab.Lab{}) {
+	for _, f := range lab.Surroundings(context.WithoutCancel(ctx), &lab.Lab{}) { // also of a run that was stopped
 		if f[0] == "commit" || f[0] == "machine" {
 			fmt.Fprintf(b, "- %s: %s\n", f[0], f[1])
 		}
@@ -95,7 +95,11 @@ func (c *campaign) page(ctx context.Context, s *sums, ran int, took time.Duratio
 		fmt.Fprintf(b, "| %s | %s |\n", name, fmt.Sprintf(format, args...))
 	}
 	row("seeds", "%d from %d on: %d with the first transaction protocol, %d with KIP-890", s.seeds, c.first, s.protocols["V1"], s.protocols["V2"])
-	row("seeds with violations", "%d (at 95%% below %.2g of the seeds)", len(s.failed), s.bound())
+	if len(s.failed) > 0 {
+		row("seeds with violations", "%d", len(s.failed)) // no bound on what is there
+	} else {
+		row("seeds with violations", "0 (at 95%% below %.2g of the seeds)", s.bound())
+	}
 	row("faults", "%d, %d to %d a seed", s.faults, s.fewest, s.most)
 	row("records", "%d: %d outputs, %d dead letters", s.records, s.outputs, s.letters)
 	row("transactions aborted", "%d", s.aborted)
