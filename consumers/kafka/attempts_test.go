@@ -7,7 +7,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/sluice-ml/sluice/pipeline/pipelinetest"
 )
@@ -203,11 +206,14 @@ func TestSuspectsWaitUntilNothingElseIsInHand(t *testing.T) {
 	inBubble(t, func(w *world) {
 		w.topic(2)
 		w.produce(1, 10)
+		w.send(&kgo.Record{Topic: "in", Partition: 1, Value: []byte("suspect")})
 		w.commitWith(1, 0, "sluice.died=3")
+		// Its position is not to be had until the others are in hand.
+		late := w.cluster.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.OffsetFetch}, Topic: "in", Partitions: []int32{1}, Err: kerr.UnstableOffsetCommit, Count: -1, When: requireStable})
 		r := w.reader(w.config(), func(r *reader) { r.hold = holdAll })
 		w.until(20*time.Second, "the others in hand", func() bool { return r.count() == 10 })
-		w.send(&kgo.Record{Topic: "in", Partition: 1, Value: []byte("suspect")})
-		time.Sleep(5 * time.Second)
+		late.Remove()
+		time.Sleep(time.Minute)
 		if n := r.count(); n != 10 {
 			w.Errorf("%d records in hand, want the 10 others alone", n)
 		}
