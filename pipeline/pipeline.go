@@ -116,7 +116,7 @@ func (p *Pipeline) stop(finished <-chan error, cut context.CancelCauseFunc) erro
 	case <-finished:
 	case <-timer.C: // a model that does not return; the process ends without it
 	}
-	return fmt.Errorf("%w: %d items still in flight after %s, they come again", ErrDrainTimeout, left, p.cfg.DrainTimeout)
+	return fmt.Errorf("%w: %d items still in flight after %s: what no commit covers comes again", ErrDrainTimeout, left, p.cfg.DrainTimeout)
 }
 
 // work runs the stages after receive until the inbox is closed and all is settled.

@@ -157,12 +157,14 @@ func (p *partition) giveBack() {
 	p.says = withAttempt(p.metadata, deaths, "")
 }
 
-// position is how far the partition is settled. mu is held.
+// position is how far the partition is settled. It never goes back behind what the group
+// has: an epoch that was closed while a transaction committed its outcomes does not hear
+// of them, and stands where it stood before. mu is held.
 func (p *partition) position() int64 {
 	if p.lane != nil {
-		return p.lane.Position()
+		return max(p.lane.Position(), p.committed)
 	}
-	return p.settledTo
+	return max(p.settledTo, p.committed)
 }
 
 // mayTake says that records may be handed out: the group knows of it, or cannot be

@@ -1,6 +1,7 @@
 package kafka
 
 import (
+	"errors"
 	"strconv"
 	"strings"
 	"testing"
@@ -11,6 +12,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"github.com/sluice-ml/sluice/pipeline"
 	"github.com/sluice-ml/sluice/pipeline/pipelinetest"
 )
 
@@ -218,6 +220,48 @@ func TestLateEndOfATransactionEndsNoOther(t *testing.T) {
 					w.Error(err)
 				}
 				w.wantOnce(1, 60, nil)
+			}, opts...)
+		})
+	}
+}
+
+// A stop whose time is over while a commit is under way closes the epochs before they
+// hear that it succeeded. What is said of the partition after it must not take the
+// position back: the next process would make the same outcomes again.
+func TestDrainTimeoutInsideACommitTakesNoPositionBack(t *testing.T) {
+	t.Parallel()
+	for name, opts := range protocols() {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			inBubble(t, func(w *world) {
+				w.exactTopics(2)
+				// The drain takes 5 s: outcomes come right before its end, their commit
+				// succeeds right after it.
+				p := w.exact("a", &pipelinetest.Model{Delay: 4900 * time.Millisecond})
+				ends := w.cluster.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.EndTxn}, Observe: true, Count: -1})
+				w.until(time.Second, "both opened", func() bool { return ends.Hits() > 0 })
+				w.feed(2, 0, 4, nil)
+				time.Sleep(50 * time.Millisecond) // the model has them
+				p.wire.with(func(n *wire) { n.holdNext[kmsg.EndTxn] = 500 * time.Millisecond })
+				before := ends.Hits()
+				if err := p.stop(); !errors.Is(err, pipeline.ErrDrainTimeout) {
+					w.Errorf("stop: %v, want a drain timeout", err)
+				}
+				if n := ends.Hits() - before; n != 2 {
+					w.Errorf("%d transactions ended, want the late one and the one that gives the partitions back", n)
+				}
+				for part := range int32(2) {
+					if at := w.committed(part); at != 4 {
+						w.Errorf("partition %d is committed up to %d, want 4", part, at)
+					}
+				}
+				w.feed(2, 4, 8, nil)
+				p = w.exact("a", &pipelinetest.Model{})
+				w.caughtUp(2)
+				if err := p.stop(); err != nil {
+					w.Error(err)
+				}
+				w.wantOnce(2, 8, nil)
 			}, opts...)
 		})
 	}
