@@ -54,6 +54,22 @@ func wholeBatches(records []byte) (size int) {
 	}
 }
 
+// needNoCRC checks that decoding the verified bytes gives the same with a CRC, whatever
+// else is wrong with them (a negative offset has no part in it).
+func needNoCRC(t *rapid.T, records []byte, verified int) {
+	for at := 0; at < verified; {
+		with, rest, err := NextBatch(records[at:])
+		without, _, err2 := NextVerified(records[at:])
+		if fmt.Sprint(with, err) != fmt.Sprint(without, err2) {
+			t.Fatalf("at %d of %d verified bytes: with a CRC %v, without %v", at, verified, err, err2)
+		}
+		if err != nil {
+			return
+		}
+		at = len(records) - len(rest)
+	}
+}
+
 // TestWhatIsVerifiedIsWhatDecodingWouldTake compares with NextBatch, however the
 // answer arrives, and whichever byte of it is wrong.
 func TestWhatIsVerifiedIsWhatDecodingWouldTake(t *testing.T) {
@@ -85,9 +101,7 @@ func TestWhatIsVerifiedIsWhatDecodingWouldTake(t *testing.T) {
 			return // the request fails
 		}
 		for i, p := range res.Partitions {
-			if got, most := v.of(i), wholeBatches(p.Records); got > most {
-				t.Fatalf("partition %d: %d bytes verified, decoding takes %d", i, got, most)
-			}
+			needNoCRC(t, p.Records, v.of(i))
 		}
 	})
 }
