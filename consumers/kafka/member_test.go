@@ -277,3 +277,22 @@ func TestMixedGroupWithOtherClientsShares(t *testing.T) {
 		})
 	}
 }
+
+// Whoever asks after a source has failed and ended hears why, and not only that it is closed.
+func TestReceiveTellsWhyTheSourceEnded(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func(w *world) {
+		w.topic(1)
+		src, err := NewSource(w.client(), w.config(), nil)
+		if err != nil {
+			w.Fatal(err)
+		}
+		src.fail(ErrReplaced)
+		close(src.done)
+		for range 100 {
+			if _, err := src.Receive(w.Context(), 1); !errors.Is(err, ErrReplaced) {
+				w.Fatalf("Receive: %v, want ErrReplaced", err)
+			}
+		}
+	})
+}

@@ -238,7 +238,12 @@ func (s *Source) Receive(ctx context.Context, limit int) ([]*pipeline.Item, erro
 		case <-s.failed:
 			return nil, s.err
 		case <-s.done:
-			return nil, ErrClosed
+			select {
+			case <-s.failed: // and ended after it: the reason is the failure
+				return nil, s.err
+			default:
+				return nil, ErrClosed
+			}
 		case <-s.wake:
 		}
 	}

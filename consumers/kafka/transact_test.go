@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -262,6 +263,45 @@ func TestDrainTimeoutInsideACommitTakesNoPositionBack(t *testing.T) {
 					w.Error(err)
 				}
 				w.wantOnce(2, 8, nil)
+			}, opts...)
+		})
+	}
+}
+
+// A process that stops while its last transaction is in doubt ends it: open, it would hide
+// what others write behind it until it times out.
+func TestStopLeavesNoTransactionOpen(t *testing.T) {
+	t.Parallel()
+	for name, opts := range protocols() {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			inBubble(t, func(w *world) {
+				w.exactTopics(1)
+				p := w.exact("a", &pipelinetest.Model{})
+				w.feed(1, 0, 10, nil)
+				w.caughtUp(1)
+				// Its transaction fails, as it is no member any more, and while it joins again it is
+				// told to stop.
+				p.wire.with(func(n *wire) { n.holdNext[kmsg.TxnOffsetCommit] = 200 * time.Millisecond })
+				w.feed(1, 10, 20, nil)
+				open := func() bool {
+					info := w.cluster.PartitionInfo("out", 0)
+					return info.LastStableOffset < info.HighWatermark
+				}
+				w.until(5*time.Second, "a transaction is open", open)
+				p.wire.with(func(n *wire) { n.holdNext[kmsg.JoinGroup] = time.Minute })
+				if _, err := w.admin.LeaveGroup(w.Context(), kadm.LeaveGroup("g").InstanceIDs("a")); err != nil {
+					w.Fatal(err)
+				}
+				w.until(5*time.Second, "it joins again", func() bool {
+					held := false
+					p.wire.with(func(n *wire) { _, waits := n.holdNext[kmsg.JoinGroup]; held = !waits })
+					return held
+				})
+				_ = p.stop() // its outcomes are not committed
+				if open() {
+					w.Error("a transaction is open after the stop")
+				}
 			}, opts...)
 		})
 	}

@@ -71,6 +71,8 @@ const (
 	// takes it once.
 	maxFenced    = 3
 	fencedWindow = time.Minute
+	// releaseLimit is what the end of a transaction may cost a stop.
+	releaseLimit = 2 * time.Second
 	// fencedPause lets the group say first who the member of that name is.
 	fencedPause = time.Second
 )
@@ -105,6 +107,18 @@ func (t *transactor) ready(ctx context.Context) error {
 	t.none, t.doubt, t.unanswered = false, false, false
 	clear(t.sequences)
 	return nil
+}
+
+// release ends a transaction in doubt when no other follows: open, it would hide what
+// others write behind it from readers in read_committed until it times out, which the
+// coordinator looks for every 10 s only.
+func (t *transactor) release(ctx context.Context) error {
+	if t.failed != nil || t.none || !t.doubt {
+		return nil // nothing was begun, or another process ended it
+	}
+	ctx, cancel := context.WithTimeout(ctx, releaseLimit)
+	defer cancel()
+	return t.repeat(ctx, t.ready)
 }
 
 // refused sorts the answers to InitProducerID.

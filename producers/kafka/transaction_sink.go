@@ -290,13 +290,16 @@ func (s *TransactionalSink) BufferedBytes() int64 {
 	return int64(n)
 }
 
-// Close settles what is left with ErrClosed. The source has ended before: nobody
-// calls Transact any more.
-func (s *TransactionalSink) Close(context.Context) error {
+// Close settles what is left with ErrClosed, and ends a transaction that is in doubt. The
+// source has ended before: nobody calls Transact any more.
+func (s *TransactionalSink) Close(ctx context.Context) error {
 	s.mu.Lock()
 	s.shut = true
 	s.mu.Unlock()
 	s.Drop(ErrClosed)
+	if err := s.txn.release(ctx); err != nil {
+		s.warned.log.Warn("a transaction may still be open: readers in read_committed wait until it times out", "timeout", s.tcfg.Timeout, "error", err)
+	}
 	return nil
 }
 

@@ -6,9 +6,12 @@ import (
 	"encoding/json"
 	"fmt"
 	"strconv"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/sluice-ml/sluice/deploy/bench/lab"
 )
 
 // keys come again and again, each in one partition, so that their order shows.
@@ -60,6 +63,45 @@ func (r *run) bound() int {
 		return 0
 	}
 	return 2 * inFlight * r.harmed
+}
+
+// hiddenLimit is beyond the transactions' timeout (10 s) and the coordinator's look for
+// those that are over it (each 10 s).
+const hiddenLimit = time.Minute
+
+// visible waits until no transaction is open any more: what a process left open when it
+// ended hides what was committed behind it from read_committed until it times out. It
+// gives the time that took since all was committed.
+func (r *run) visible(ctx context.Context) (time.Duration, error) {
+	began := time.Now()
+	for {
+		hidden := int64(0)
+		for _, topic := range []string{r.setup.Output, r.setup.DLQ} {
+			ends, err := r.Admin.ListEndOffsets(ctx, topic)
+			if err != nil {
+				return 0, err
+			}
+			stable, err := r.Admin.ListCommittedOffsets(ctx, topic)
+			if err != nil {
+				return 0, err
+			}
+			ends.Each(func(end kadm.ListedOffset) {
+				if s, ok := stable.Lookup(topic, end.Partition); ok {
+					hidden += end.Offset - s.Offset
+				}
+			})
+		}
+		took := time.Since(began)
+		switch {
+		case hidden == 0:
+			return took, nil
+		case took > hiddenLimit:
+			return 0, fmt.Errorf("%d records are behind an open transaction %v after the last commit", hidden, hiddenLimit)
+		}
+		if err := lab.Pause(ctx, 20*time.Millisecond); err != nil {
+			return 0, err
+		}
+	}
 }
 
 // tally reads outputs and dead letters and compares them with the oracle: the

@@ -20,11 +20,11 @@ func (r *result) section() string {
 	if r.Verdict == stopped {
 		return text
 	}
-	text += fmt.Sprintf(`- %d records at %d a second; harmed %d times; all committed %.1f s after the last one was due
+	text += fmt.Sprintf(`- %d records at %d a second; harmed %d times; all committed %.1f s after the last one was due, visible in read_committed %.1f s after the processes' end
 - outcomes in read_committed: %d of %d; lost %d, twice %d (at most %d), out of order per key %d, unlike the oracle %d
 - records of aborted transactions, which only read_uncommitted shows: %d
 - exit codes of the processes asked to end: %v
-`, r.Records, r.Rate, r.Harmed, r.Behind, r.Outcomes, r.Records, r.Lost, r.Twice, r.Bound, r.Disorder, r.Wrong, r.Aborted, r.Codes)
+`, r.Records, r.Rate, r.Harmed, r.Behind, r.Hidden, r.Outcomes, r.Records, r.Lost, r.Twice, r.Bound, r.Disorder, r.Wrong, r.Aborted, r.Codes)
 	if len(r.Deaths) > 0 {
 		text += "- died in: " + counts(r.Deaths) + "\n"
 	}
@@ -110,9 +110,9 @@ type sum struct {
 	stopped         int
 	records, harmed int
 	tally
-	behind float64
-	deaths map[string]int
-	times  map[string][]float64
+	behind, hidden float64
+	deaths         map[string]int
+	times          map[string][]float64
 }
 
 // sums adds the runs of each kind and level; those that were stopped only count.
@@ -149,7 +149,7 @@ func (s *sum) add(r *result) {
 	s.Disorder += r.Disorder
 	s.Wrong += r.Wrong
 	s.Aborted += r.Aborted
-	s.behind = max(s.behind, r.Behind)
+	s.behind, s.hidden = max(s.behind, r.Behind), max(s.hidden, r.Hidden)
 	for name, n := range r.Deaths {
 		s.deaths[name] += n
 	}
@@ -163,13 +163,13 @@ func totals(all []*result) string {
 	text := `
 "0 (< x)": none in N records excludes, with 95 % confidence, a share of x = 3/N or more (the rule of three).
 
-| harm | delivery | seeds held | harms | records | lost | twice (at most) | out of order | unlike the oracle | aborted, hidden | latest commit |
-| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |
+| harm | delivery | seeds held | harms | records | lost | twice (at most) | out of order | unlike the oracle | aborted, hidden | latest commit | latest visible |
+| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |
 `
 	var more string
 	for _, s := range sums(all) {
-		text += fmt.Sprintf("| %s | %s | %d of %d | %d | %d | %s | %s (%d) | %d | %d | %d | %.1f s |\n", s.title, s.delivery, s.held, s.seeds, s.harmed, s.records,
-			bounded(s.Lost, s.records), bounded(s.Twice, s.records), s.Bound, s.Disorder, s.Wrong, s.Aborted, s.behind)
+		text += fmt.Sprintf("| %s | %s | %d of %d | %d | %d | %s | %s (%d) | %d | %d | %d | %.1f s | %.1f s |\n", s.title, s.delivery, s.held, s.seeds, s.harmed, s.records,
+			bounded(s.Lost, s.records), bounded(s.Twice, s.records), s.Bound, s.Disorder, s.Wrong, s.Aborted, s.behind, s.hidden)
 		if len(s.deaths) > 0 {
 			more += fmt.Sprintf("\nDeaths, %s: %s.\n", s.delivery, counts(s.deaths))
 		}
@@ -214,12 +214,12 @@ func singles(all []*result) string {
 	text := `
 ## Each run
 
-| harm | delivery | seed | | records | a second | harms | outcomes | lost | twice | out of order | unlike the oracle | aborted, hidden | latest commit | exit codes |
-| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |
+| harm | delivery | seed | | records | a second | harms | outcomes | lost | twice | out of order | unlike the oracle | aborted, hidden | latest commit | visible | exit codes |
+| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |
 `
 	for _, r := range all {
-		text += fmt.Sprintf("| %s | %s | %d | %s | %d | %d | %d | %d | %d | %d | %d | %d | %d | %.1f s | %v |\n", r.Kind, r.Delivery, r.Seed, r.Verdict,
-			r.Records, r.Rate, r.Harmed, r.Outcomes, r.Lost, r.Twice, r.Disorder, r.Wrong, r.Aborted, r.Behind, r.Codes)
+		text += fmt.Sprintf("| %s | %s | %d | %s | %d | %d | %d | %d | %d | %d | %d | %d | %d | %.1f s | %.1f s | %v |\n", r.Kind, r.Delivery, r.Seed, r.Verdict,
+			r.Records, r.Rate, r.Harmed, r.Outcomes, r.Lost, r.Twice, r.Disorder, r.Wrong, r.Aborted, r.Behind, r.Hidden, r.Codes)
 	}
 	return text
 }

@@ -40,6 +40,8 @@ type result struct {
 	tally
 	// Behind is how many seconds after the last record was due all was committed.
 	Behind float64 `json:"behind_s"`
+	// Hidden is how many seconds after the last process ended its transactions were.
+	Hidden float64 `json:"hidden_s"`
 	// Codes counts exit codes of processes that were asked to end; Deaths the places
 	// where processes killed themselves; Faults and Resets are the proxy's.
 	Codes  map[int]int    `json:"exit_codes,omitempty"`

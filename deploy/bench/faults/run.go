@@ -74,6 +74,11 @@ func (c *campaign) one(ctx context.Context, h harm, res *result) error {
 	if err != nil {
 		return err
 	}
+	hidden, err := r.visible(ctx)
+	if err != nil {
+		return err
+	}
+	res.Hidden = hidden.Seconds()
 	t, err := r.tally(ctx)
 	if err != nil {
 		return err
