@@ -41,14 +41,15 @@ const (
 
 // planLatency searches every rival's capacity with the generator on the same
 // cores, then loads all at the same shares of the best one's, then searches
-// sluice's own limits.
+// sluice's own limits. Without shares only the floor's rate is offered.
 func planLatency(b *bench) (steps []step) {
 	p, err := lab.PayloadNamed(b.latencyPayload)
 	if err != nil {
 		panic("BUG: the payload was checked: " + err.Error())
 	}
+	shares := split(b.rates)
 	for _, c := range b.rotated(p.Name, 0) {
-		if !c.Null {
+		if !c.Null && len(shares) > 0 {
 			steps = append(steps, step{once: true, key: key{"latency", p.Name, c.Name, capacity, 0}, guess: trials * 20 * time.Second, do: func(ctx context.Context, g *leg) (err error) {
 				g.Search, err = b.search(ctx, c, p, func(l *lab.Latencies) bool { return l.Sustained })
 				return err
@@ -56,7 +57,7 @@ func planLatency(b *bench) (steps []step) {
 		}
 	}
 	for round := range b.rounds {
-		for _, share := range split(b.rates) {
+		for _, share := range shares {
 			for _, c := range b.rotated(p.Name, round) {
 				steps = append(steps, b.loadStep(c, p, share+" %", round, func() float64 {
 					percent, _ := strconv.ParseFloat(share, 64) // checked with the flags
@@ -69,7 +70,7 @@ func planLatency(b *bench) (steps []step) {
 		}
 	}
 	c := b.contender("sluice")
-	if c == nil {
+	if c == nil || len(shares) == 0 {
 		return steps
 	}
 	steps = append(steps, step{once: true, key: key{"latency", p.Name, c.Name, sustained, 0}, guess: 2 * 90 * time.Second, do: func(ctx context.Context, g *leg) (err error) {

@@ -25,7 +25,7 @@ import (
 type options struct {
 	contenders, payloads, points string
 	rates                        string
-	rounds, records              int
+	rounds, records, partitions  int
 	floor                        float64
 	latencyPayload               string
 	duration                     time.Duration
@@ -42,7 +42,8 @@ func main() {
 	flag.StringVar(&o.points, "points", "drain,memory,limits,batching,growth,latency", "what is measured")
 	flag.IntVar(&o.rounds, "rounds", 7, "rounds of each leg; fewer than 5 give no real interval")
 	flag.IntVar(&o.records, "records", 300_000, "records of a json drain; the others have more or fewer, by their speed")
-	flag.StringVar(&o.rates, "rates", "50,80,95", "latency: percent of the best rival's capacity")
+	flag.IntVar(&o.partitions, "partitions", lab.Partitions, "drain, memory: partitions of the topics")
+	flag.StringVar(&o.rates, "rates", "50,80,95", "latency: percent of the best rival's capacity; empty for -floor alone, without any search")
 	flag.Float64Var(&o.floor, "floor", 1000, "latency: messages a second that are held against the null worker")
 	flag.StringVar(&o.latencyPayload, "latency-payload", "json", "latency: the payload")
 	flag.DurationVar(&o.duration, "duration", 30*time.Second, "latency: measured time of a leg, after 10 s of warm-up")

@@ -201,7 +201,7 @@ func planDrain(b *bench) (steps []step) {
 	for round := range b.rounds {
 		for _, p := range b.payloads {
 			for _, c := range b.rotated(p.Name, round) {
-				steps = append(steps, b.drainStep(key{"drain", p.Name, c.Name, "", round}, lab.Task{Contender: c, Payload: p, Records: p.Records(b.records)}))
+				steps = append(steps, b.drainStep(key{"drain", p.Name, c.Name, "", round}, lab.Task{Contender: c, Payload: p, Records: p.Records(b.records), Partitions: int32(b.partitions)}))
 			}
 		}
 	}
@@ -213,7 +213,7 @@ func planMemory(b *bench) (steps []step) {
 	p := lab.Payloads[0]
 	for round := range b.rounds {
 		for _, c := range b.rotated(p.Name, round) {
-			steps = append(steps, b.drainStep(key{"drain", p.Name, c.Name, "", round}, lab.Task{Contender: c, Payload: p, Records: p.Records(b.records)}))
+			steps = append(steps, b.drainStep(key{"drain", p.Name, c.Name, "", round}, lab.Task{Contender: c, Payload: p, Records: p.Records(b.records), Partitions: int32(b.partitions)}))
 		}
 	}
 	return steps
