@@ -22,7 +22,9 @@ type link struct {
 	// until when it is held.
 	in, ready []byte
 	held      time.Time
-	reading   sync.Mutex // held in a read of the connection
+	// reading is held in a read of the connection. No mutex: who waits for one stops the
+	// virtual time, and what is read when the connection is closed may take some.
+	reading chan struct{}
 
 	mu       sync.Mutex
 	asked    map[int32]kmsg.Key // by correlation id
@@ -90,8 +92,12 @@ func (l *link) fill() error {
 }
 
 func (l *link) read(b []byte) (int, error) {
-	l.reading.Lock()
-	defer l.reading.Unlock()
+	select {
+	case <-l.closed:
+		return 0, net.ErrClosed
+	case l.reading <- struct{}{}:
+	}
+	defer func() { <-l.reading }()
 	select {
 	case <-l.closed:
 		return 0, net.ErrClosed
@@ -224,8 +230,8 @@ func (l *link) Close() error {
 		}
 		_ = l.Conn.SetReadDeadline(time.Unix(0, 0)) // the reader is not to wait
 		go func() {                                 // ends with the cluster
-			l.reading.Lock()
-			defer l.reading.Unlock()
+			l.reading <- struct{}{}
+			defer func() { <-l.reading }()
 			_ = l.Conn.SetDeadline(time.Time{})
 			_, _ = io.Copy(io.Discard, l.Conn)
 			_ = l.Conn.Close()

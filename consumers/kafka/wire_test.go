@@ -60,7 +60,7 @@ func (n *wire) dial(ctx context.Context, network, addr string) (net.Conn, error)
 	if err != nil {
 		return nil, err
 	}
-	l := &link{Conn: c, n: n, port: port, asked: map[int32]kmsg.Key{}, closed: make(chan struct{})}
+	l := &link{Conn: c, n: n, port: port, asked: map[int32]kmsg.Key{}, reading: make(chan struct{}, 1), closed: make(chan struct{})}
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.links[l] = true

@@ -67,7 +67,7 @@ func TestEachKindOfHarmHolds(t *testing.T) {
 			kind    string
 			seed    uint64
 			records int
-		}{{"kill", 1, 1800}, {"term", 1, 1800}, {"freeze", 1, 1800}, {"churn", 1, 1800}, {"cut", cutSeed, 2400}, {"steps", 1, 1800}} {
+		}{{"kill", 1, 1800}, {"term", 1, 1800}, {"freeze", 1, 1800}, {"churn", 1, 1800}, {"cut", cutSeed, 2400}, {"steps", 1, 1800}, {"crash", 1, 1800}} {
 			t.Run(k.kind, func(t *testing.T) {
 				t.Parallel()
 				harmed(t, k.kind, k.seed, k.records, 3)

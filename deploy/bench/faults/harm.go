@@ -14,12 +14,14 @@ import (
 // harm is something that is done to the processes or the broker.
 type harm struct {
 	name, title string
-	proxied     bool // the processes reach the broker through a proxy
-	fails       bool // the model fails with some records, and batches are split
-	measures    bool // records come in until it has done, as many as that takes
-	clean       bool // nothing may come twice, in either delivery level
-	most        int  // per run, where it takes long; 0 for as often as asked
-	do          func(r *run, ctx context.Context) error
+	proxied     bool   // the processes reach the broker through a proxy
+	model       *model // nil is affine
+	// failing is what the processes, built with failpoints, get in their environment.
+	failing  func(r *run, i int) []string
+	measures bool // records come in until it has done, as many as that takes
+	clean    bool // nothing may come twice, in either delivery level
+	most     int  // per run, where it takes long; 0 for as often as asked
+	do       func(r *run, ctx context.Context) error
 	// during replaces do where the harm has its own times: it goes on until loaded
 	// gives the load's end.
 	during func(r *run, ctx context.Context, loaded <-chan error) error
@@ -32,7 +34,8 @@ var harms = []harm{
 	{name: "freeze", title: "SIGSTOP of one of the two past its session, then SIGCONT", most: 4, do: (*run).freeze},
 	{name: "churn", title: "two more members that join and leave, one of these each second; each fourth leaves by kill -9", during: (*run).churn},
 	{name: "cut", title: "a proxy that cuts after some bytes, delays, throttles, half-opens, and for 10 s lets nothing through", proxied: true, do: (*run).cut},
-	{name: "steps", title: "each process kills itself in a window of its commit, a join or a split batch, and is started again", fails: true, during: (*run).dieInSteps},
+	{name: "steps", title: "each process kills itself in a window of its commit, a join or a split batch, and is started again", model: &gather, failing: (*run).step, during: (*run).dieInSteps},
+	{name: "crash", title: "records that kill the process that runs them, each time, as a model that aborts would; it is started again", model: &deadly, failing: (*run).deadly, during: (*run).dieOfRecords},
 	{name: "broker", title: "kill -9 of the only broker, started again", most: 2, do: (*run).killBroker},
 	{name: "recovery", title: "times to recover: kill -9, join and leave, 10 s without a network, broker killed", proxied: true, measures: true, during: measured((*run).recovery)},
 	{name: "sigterm", title: "SIGTERM of one of the two under load, nothing redone", clean: true, measures: true, during: measured((*run).sigterm)},

@@ -17,7 +17,7 @@ import (
 
 func main() {
 	c := &campaign{}
-	kinds := flag.String("kinds", "kill,term,freeze,churn,cut,broker,steps", "kinds of harm, each a run: "+strings.Join(kindNames(), ", "))
+	kinds := flag.String("kinds", "kill,term,freeze,churn,cut,broker,steps,crash", "kinds of harm, each a run: "+strings.Join(kindNames(), ", "))
 	seeds := flag.String("seeds", "1", "seeds, each a run of every kind: 1,2,7 or 1-10")
 	deliveries := flag.String("delivery", exactlyOnce, "delivery levels: "+exactlyOnce+", "+atLeastOnce+", or both")
 	sets := flag.String("set", "", "further settings of the service, path=value, separated by blanks")

@@ -44,5 +44,23 @@ var gather = model{
 	want:  func(id int) []float64 { return table[id%len(table)] },
 }
 
+// deadly is affine with records that kill whoever runs them: two in 10,000, far enough
+// apart that they do not stand in one partition one after the other.
+var deadly = model{
+	file: affine.file,
+	value: func(id int) []byte {
+		if kills(id) {
+			return fmt.Appendf(nil, `{"id":%d,"x":[1,2,3,4],%s}`, id, deadlyMark)
+		}
+		return affine.value(id)
+	},
+	fails: kills,
+	want:  affine.want,
+}
+
+const deadlyMark = `"abort":true`
+
+func kills(id int) bool { return id%5000 == 1234 }
+
 // right compares an output with the oracle's.
 func (m *model) right(id int, y []float64) bool { return slices.Equal(y, m.want(id)) }

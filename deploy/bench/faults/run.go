@@ -61,8 +61,8 @@ func (c *campaign) one(ctx context.Context, h harm, res *result) error {
 		model:   affine,
 		records: c.records, enough: make(chan struct{}), times: map[string][]float64{},
 	}
-	if h.fails {
-		r.model = gather
+	if h.model != nil {
+		r.model = *h.model
 	}
 	drop, err := r.prepare(ctx)
 	if err != nil {
@@ -169,9 +169,8 @@ func (r *run) launch(ctx context.Context, i int) error {
 	one := r.setup
 	one.Instance = instance(i)
 	one.Name += "-" + one.Instance
-	if r.harm.name == "steps" && !r.quiet {
-		one.Bin = r.failing
-		one.Env = []string{"SLUICE_FAILPOINT=" + r.failpoint(i)}
+	if r.harm.failing != nil {
+		one.Bin, one.Env = r.failing, r.harm.failing(r, i)
 	}
 	p, err := r.Start(ctx, one, "")
 	if err != nil {

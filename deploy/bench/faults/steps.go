@@ -13,9 +13,12 @@ var windows = map[string][]string{
 	atLeastOnce: {failpoint.Committing, failpoint.Committed, failpoint.Joining, failpoint.Bisecting},
 }
 
-// failpoint chooses where member i dies next, each place in turn, after 1 to 8
-// passages; a member joins once at its start, and then perhaps never again.
-func (r *run) failpoint(i int) string {
+// step chooses where member i dies next, each place in turn, after 1 to 8 passages; a
+// member joins once at its start, and then perhaps never again.
+func (r *run) step(i int) []string {
+	if r.quiet {
+		return nil
+	}
 	all := windows[r.delivery]
 	r.place[i] = all[r.started%len(all)]
 	r.started++
@@ -23,7 +26,7 @@ func (r *run) failpoint(i int) string {
 	if r.place[i] == failpoint.Joining {
 		passage = 1
 	}
-	return fmt.Sprintf("%s/%d", r.place[i], passage)
+	return []string{fmt.Sprintf("SLUICE_FAILPOINT=%s/%d", r.place[i], passage)}
 }
 
 // dieInSteps starts again what died, while records come in. At the end the two are
