@@ -10,6 +10,7 @@ import (
 	"github.com/sluice-ml/sluice/deploy/bench/lab"
 	"github.com/sluice-ml/sluice/deploy/bench/proxy"
 	"github.com/sluice-ml/sluice/deploy/bench/stats"
+	"github.com/sluice-ml/sluice/internal/failpoint"
 )
 
 // measured runs a measuring kind: records come in until it has done, and the outputs
@@ -47,7 +48,7 @@ func (r *run) settle(ctx context.Context) error {
 // recovery measures the time from a harm to the first new output, each harm as often
 // as asked.
 func (r *run) recovery(ctx context.Context) error {
-	for _, one := range []func(context.Context) error{r.recoverKill, r.recoverJoin, r.recoverCut, r.recoverBroker} {
+	for _, one := range []func(context.Context) error{r.recoverKill, r.inherit, r.recoverJoin, r.recoverCut, r.recoverBroker} {
 		for range r.harms {
 			if err := r.settle(ctx); err != nil {
 				return err
@@ -75,6 +76,38 @@ func (r *run) recoverKill(ctx context.Context) error {
 	d, err := r.watch.first(ctx, moment, partitions)
 	r.took("kill -9, started again at once under its name, to the first new output of its partitions", d)
 	return errors.Join(err, r.members[i].Ready(ctx))
+}
+
+// inherit lets a member die inside a commit and stay away: its heir may not wait for the
+// transaction's timeout, only for the session's.
+func (r *run) inherit(ctx context.Context) error {
+	place := failpoint.TxnOffsets
+	if r.delivery == atLeastOnce {
+		place = failpoint.Committing
+	}
+	i := r.random.IntN(regular)
+	if err := r.end(i); err != nil {
+		return err
+	}
+	r.env[i] = []string{"SLUICE_FAILPOINT=" + place + "/30"}
+	err := r.launch(ctx, i)
+	r.env[i] = nil
+	if err != nil {
+		return err
+	}
+	owner := r.members[i]
+	partitions, err := r.owned(ctx, i)
+	if err != nil {
+		return err
+	}
+	select {
+	case <-owner.Waited:
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+	d, err := r.watch.first(ctx, time.Now(), partitions)
+	r.took(fmt.Sprintf("killed between the positions and the end of a commit, without return: to the first new output of its partitions (session timeout %v)", session), d)
+	return errors.Join(err, r.start(ctx, i))
 }
 
 // owned are the partitions of member i, as the group's coordinator says.

@@ -36,7 +36,8 @@ type run struct {
 	harmed  int
 	// deaths counts, per place, the processes that died where they were told to.
 	deaths  map[string]int
-	place   [regular]string // where each member dies next
+	place   [regular]string            // where each member dies next
+	env     [regular + guests][]string // of each member's next start; then it runs the build with failpoints
 	started int
 	quiet   bool // nobody dies any more
 	// proxy, plan and faults are of the kinds with a proxy before the broker.
@@ -170,7 +171,10 @@ func (r *run) launch(ctx context.Context, i int) error {
 	one.Instance = instance(i)
 	one.Name += "-" + one.Instance
 	if r.harm.failing != nil {
-		one.Bin, one.Env = r.failing, r.harm.failing(r, i)
+		r.env[i] = r.harm.failing(r, i)
+	}
+	if len(r.env[i]) > 0 {
+		one.Bin, one.Env = r.failing, r.env[i]
 	}
 	p, err := r.Start(ctx, one, "")
 	if err != nil {
