@@ -93,7 +93,7 @@ faults: build ## processes under kills, freezes, churn, a bad network and a kill
 # make simulate ARGS="-seeds 10000 -out deploy/bench/results/simulate.md"; one seed with its plan and log: ARGS="-v -first 17";
 # rules broken on purpose, and how many seeds it takes to notice: ARGS="-mutations all"
 .PHONY: simulate
-simulate: ## exactly-once in virtual time under seeded faults, by the thousand; needs no broker
+simulate: ## both delivery levels in virtual time under seeded faults, by the thousand; needs no broker
 	go build -o bin/simulate ./deploy/bench/simulate
 	bin/simulate $(ARGS)
 

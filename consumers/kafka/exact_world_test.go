@@ -21,11 +21,15 @@ import (
 	producer "github.com/sluice-ml/sluice/producers/kafka"
 )
 
-// exact is a whole exactly-once service without a model runtime.
+// exact is a whole service without a model runtime, exactly-once unless its settings say
+// otherwise.
 type exact struct {
 	wire *wire
 	src  *Source
-	sink *producer.TransactionalSink
+	sink interface {
+		pipeline.Sink
+		Close(ctx context.Context) error
+	}
 	line *pipeline.Pipeline
 	reg  *metrics.Registry
 	err  error // of the run
@@ -41,6 +45,7 @@ type settings struct {
 	id string
 	// transaction is its timeout, 0 for the default; commit the interval.
 	transaction, commit time.Duration
+	atLeastOnce         bool
 	log                 *slog.Logger
 }
 
@@ -70,12 +75,17 @@ func (w *world) launch(set settings, model pipeline.Model) (p *exact, err error)
 	cfg := w.config()
 	cfg.Instance, cfg.CommitInterval = set.id, set.commit
 	sinkCfg := producer.SinkConfig{Topic: "out", Group: "g", Partition: producer.PartitionSame}
-	txn := producer.TransactionConfig{ID: transactionalID(set.id), Inputs: []string{"in"}, Timeout: set.transaction}
-	cfg.TransactionalID = txn.ID
-	if p.sink, err = producer.NewTransactionalSink(w.Context(), client, sinkCfg, txn, tel); err != nil {
+	if set.atLeastOnce {
+		p.sink, err = producer.NewSink(client, sinkCfg, tel)
+	} else {
+		var sink *producer.TransactionalSink
+		txn := producer.TransactionConfig{ID: transactionalID(set.id), Inputs: []string{"in"}, Timeout: set.transaction}
+		sink, err = producer.NewTransactionalSink(w.Context(), client, sinkCfg, txn, tel)
+		p.sink, cfg.Transactions, cfg.TransactionalID = sink, sink, txn.ID
+	}
+	if err != nil {
 		return nil, err
 	}
-	cfg.Transactions = p.sink
 	if p.src, err = NewSource(client, cfg, tel); err != nil {
 		return nil, err
 	}

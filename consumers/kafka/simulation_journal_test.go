@@ -20,6 +20,7 @@ type result struct {
 	Records    int            `json:"records"`
 	Outputs    int            `json:"outputs"`
 	Letters    int            `json:"letters"`
+	Twice      int            `json:"twice"`     // outcomes beyond the first, at least once
 	Aborted    int64          `json:"aborted"`   // transactions
 	Processes  int            `json:"processes"` // started
 	Virtual    float64        `json:"virtual_seconds"`

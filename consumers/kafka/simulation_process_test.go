@@ -42,7 +42,7 @@ func (s *simulation) start(who int) { s.live[who] = s.launched(names[who], s.mod
 
 func (s *simulation) launched(name string, model pipeline.Model) *exact {
 	s.Helper()
-	p, err := s.launch(settings{id: name, transaction: s.plan.timeout, commit: s.plan.commit, log: s.log}, model)
+	p, err := s.launch(settings{id: name, transaction: s.plan.timeout, commit: s.plan.commit, atLeastOnce: s.atLeastOnce, log: s.log}, model)
 	if err != nil {
 		s.violation("process %s does not start: %v", name, err)
 		return nil

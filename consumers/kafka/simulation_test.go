@@ -25,6 +25,8 @@ import (
 // runs seeds by the thousand; one seed again, with its log:
 //
 //	SLUICE_TEST_FIRST_SEED=17 SLUICE_TEST_SEEDS=1 go test -count=1 -v -run TestSimulation ./consumers/kafka
+//
+// With SLUICE_TEST_DELIVERY=at-least-once outcomes may come again.
 func TestSimulation(t *testing.T) {
 	t.Parallel()
 	first, seeds := number("SLUICE_TEST_FIRST_SEED", 0), number("SLUICE_TEST_SEEDS", 4)
@@ -59,11 +61,13 @@ func number(env string, otherwise int) int {
 // uses it.
 type simulation struct {
 	*world
-	plan   faultPlan
-	log    *slog.Logger
-	r      *rand.Rand // what the records are
-	feeder *kgo.Client
-	clock  time.Duration // what the clock of who writes the records is off by
+	plan faultPlan
+	log  *slog.Logger
+	// atLeastOnce: outcomes may come again; the first ones are in order.
+	atLeastOnce bool
+	r           *rand.Rand // what the records are
+	feeder      *kgo.Client
+	clock       time.Duration // what the clock of who writes the records is off by
 
 	models []*moody
 	live   []*exact            // by process; nil while it is away
@@ -95,7 +99,7 @@ func simulate(t *testing.T, p faultPlan, log *logBook) *result {
 	}
 	inBubble(t, func(w *world) {
 		began := time.Now()
-		s := &simulation{world: w, plan: p, r: rand.New(rand.NewPCG(p.seed, 6)), all: map[string][]*exact{}, res: res}
+		s := &simulation{world: w, plan: p, r: rand.New(rand.NewPCG(p.seed, 6)), all: map[string][]*exact{}, res: res, atLeastOnce: os.Getenv("SLUICE_TEST_DELIVERY") == "at-least-once"}
 		s.log = slog.New(slog.NewTextHandler(log, nil))
 		s.exactTopics(simPartitions)
 		s.connectFeeder()

@@ -5,6 +5,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"flag"
@@ -23,6 +24,7 @@ const tested = "./consumers/kafka"
 type campaign struct {
 	first, seeds, shard, jobs int
 	journal, out              string
+	delivery                  string
 	mutations                 string
 	loud                      bool
 	binary                    string
@@ -34,7 +36,8 @@ func main() {
 	flag.IntVar(&c.seeds, "seeds", 1000, "how many; with -mutations: at most so many for each")
 	flag.IntVar(&c.shard, "shard", 100, "seeds of one test process")
 	flag.IntVar(&c.jobs, "jobs", runtime.NumCPU(), "seeds at once")
-	flag.StringVar(&c.journal, "journal", "bin/simulate.jsonl", "one line a seed; seeds that are there are not run again")
+	flag.StringVar(&c.delivery, "delivery", exactlyOnce, exactlyOnce+" or "+atLeastOnce)
+	flag.StringVar(&c.journal, "journal", "", "one line a seed; seeds that are there are not run again (default bin/simulate-DELIVERY.jsonl)")
 	flag.StringVar(&c.out, "out", "", "results page (default: only the summary on stdout)")
 	flag.StringVar(&c.mutations, "mutations", "", "break the code on purpose: all, or names separated by commas")
 	flag.BoolVar(&c.loud, "v", false, "run the first seed only, with its plan and log")
@@ -48,7 +51,20 @@ func main() {
 	}
 }
 
+// The delivery levels.
+const (
+	exactlyOnce = "exactly-once"
+	atLeastOnce = "at-least-once"
+)
+
 func (c *campaign) run(ctx context.Context) error {
+	if c.delivery != exactlyOnce && c.delivery != atLeastOnce {
+		return fmt.Errorf("-delivery %q: want %s or %s", c.delivery, exactlyOnce, atLeastOnce)
+	}
+	if c.mutations != "" && c.delivery != exactlyOnce {
+		return fmt.Errorf("-mutations are of %s", exactlyOnce)
+	}
+	c.journal = cmp.Or(c.journal, filepath.Join("bin", "simulate-"+c.delivery+".jsonl"))
 	dir, err := os.MkdirTemp("", "simulate")
 	if err != nil {
 		return err

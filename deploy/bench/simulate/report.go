@@ -17,6 +17,7 @@ type sums struct {
 	seeds, faults, fewest, most int
 	protocols, kinds            map[string]int
 	records, outputs, letters   int
+	twice                       int
 	aborted, processes          int
 	virtual                     time.Duration
 	failed                      []result
@@ -43,6 +44,7 @@ func tally(have map[int]result, first, n int) *sums {
 		s.records += r.Records
 		s.outputs += r.Outputs
 		s.letters += r.Letters
+		s.twice += r.Twice
 		s.aborted += r.Aborted
 		s.processes += r.Processes
 		s.virtual += time.Duration(r.Virtual * float64(time.Second))
@@ -70,7 +72,7 @@ func (c *campaign) conclude(ctx context.Context, have map[int]result, ran int, t
 		return err
 	}
 	if len(s.failed) > 0 {
-		return fmt.Errorf("%w in %d of %d seeds; the first again: make simulate ARGS=\"-v -first %d\"", errFound, len(s.failed), s.seeds, s.failed[0].Seed)
+		return fmt.Errorf("%w in %d of %d seeds; the first again: make simulate ARGS=\"-v -delivery %s -first %d\"", errFound, len(s.failed), s.seeds, c.delivery, s.failed[0].Seed)
 	}
 	return nil
 }
@@ -88,9 +90,13 @@ func heading(ctx context.Context, title string) *strings.Builder {
 }
 
 func (c *campaign) page(ctx context.Context, s *sums, ran int, took time.Duration) string {
-	b := heading(ctx, "Simulated seeds, exactly-once")
+	b := heading(ctx, "Simulated seeds, "+c.delivery)
+	outcome := "one outcome per input"
+	if c.delivery == atLeastOnce {
+		outcome = "an outcome per input at least (faults of transactions have nothing to hit)"
+	}
 	fmt.Fprintf(b, "\nThe whole pipeline but the model runtime, on kfake with three brokers, in virtual time. Two named processes and a guest; per seed a plan of faults; "+
-		"checked: one outcome per input, the right one, order per partition, positions, counts of outcomes.\n\n| figure | value |\n| --- | --- |\n")
+		"checked: %s, the right one, order per partition, positions, counts of outcomes.\n\n| figure | value |\n| --- | --- |\n", outcome)
 	row := func(name, format string, args ...any) {
 		fmt.Fprintf(b, "| %s | %s |\n", name, fmt.Sprintf(format, args...))
 	}
@@ -102,7 +108,11 @@ func (c *campaign) page(ctx context.Context, s *sums, ran int, took time.Duratio
 	}
 	row("faults", "%d, %d to %d a seed", s.faults, s.fewest, s.most)
 	row("records", "%d: %d outputs, %d dead letters", s.records, s.outputs, s.letters)
-	row("transactions aborted", "%d", s.aborted)
+	if c.delivery == atLeastOnce {
+		row("outcomes beyond the first", "%d", s.twice)
+	} else {
+		row("transactions aborted", "%d", s.aborted)
+	}
 	row("processes started", "%d", s.processes)
 	row("virtual time", "%v", s.virtual.Round(time.Second))
 	if ran > 0 {
@@ -113,7 +123,7 @@ func (c *campaign) page(ctx context.Context, s *sums, ran int, took time.Duratio
 		row(kind, "%d", s.kinds[kind])
 	}
 	for _, r := range s.failed {
-		fmt.Fprintf(b, "\n## Seed %d\n\n`make simulate ARGS=\"-v -first %d\"`\n\n", r.Seed, r.Seed)
+		fmt.Fprintf(b, "\n## Seed %d\n\n`make simulate ARGS=\"-v -delivery %s -first %d\"`\n\n", r.Seed, c.delivery, r.Seed)
 		for _, v := range r.Violations {
 			fmt.Fprintf(b, "- %s\n", v)
 		}

@@ -24,6 +24,7 @@ type result struct {
 	Records    int            `json:"records"`
 	Outputs    int            `json:"outputs"`
 	Letters    int            `json:"letters"`
+	Twice      int            `json:"twice"`
 	Aborted    int            `json:"aborted"`
 	Processes  int            `json:"processes"`
 	Virtual    float64        `json:"virtual_seconds"`
@@ -51,7 +52,7 @@ func (c *campaign) seedsFrom(ctx context.Context, first, n int, journal string, 
 	}, args...)...)
 	cmd.Dir = tested
 	cmd.Env = append(os.Environ(), "SLUICE_TEST_FIRST_SEED="+strconv.Itoa(first), "SLUICE_TEST_SEEDS="+strconv.Itoa(n),
-		"SLUICE_TEST_JOURNAL="+journal, "GOGC=400") // worlds are small and short-lived
+		"SLUICE_TEST_JOURNAL="+journal, "SLUICE_TEST_DELIVERY="+c.delivery, "GOGC=400") // worlds are small and short-lived
 	return cmd.CombinedOutput()
 }
 
