@@ -3,6 +3,7 @@ package kafka
 import (
 	"bytes"
 	"errors"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -145,33 +146,42 @@ func TestNoPartitionHoldsMoreThanTwiceItsShare(t *testing.T) {
 
 func TestReceiveTakesTurnsAndNeverMoreThanAsked(t *testing.T) {
 	t.Parallel()
-	inBubble(t, func(w *world) {
-		w.topic(4)
-		w.produce(4, 100)
-		src, err := NewSource(w.client(), w.config(), nil)
-		if err != nil {
-			w.Fatal(err)
-		}
-		if err := src.Start(w.Context()); err != nil {
-			w.Fatal(err)
-		}
-		defer func() { _ = src.Close(w.Context(), true) }()
-		time.Sleep(2 * time.Second)
-		items, err := src.Receive(w.Context(), 40)
-		if err != nil || len(items) != 40 {
-			w.Fatalf("%d items, %v", len(items), err)
-		}
-		per := map[int32]int{}
-		for _, it := range items {
-			per[it.Partition]++
-			it.Settle(nil)
-		}
-		for p := range int32(4) {
-			if per[p] != 10 {
-				w.Errorf("partition %d: %d of 40 items", p, per[p])
+	for _, c := range []struct{ limit, turn int }{{160, 40}, {40, leastTurn}, {5, leastTurn}, {1, leastTurn}} {
+		inBubble(t, func(w *world) {
+			w.topic(4)
+			w.produce(4, 100)
+			src, err := NewSource(w.client(), w.config(), nil)
+			if err != nil {
+				w.Fatal(err)
 			}
-		}
-	})
+			if err := src.Start(w.Context()); err != nil {
+				w.Fatal(err)
+			}
+			defer func() { _ = src.Close(w.Context(), true) }()
+			time.Sleep(2 * time.Second)
+			var of []int32
+			for len(of) < 160 {
+				items, err := src.Receive(w.Context(), c.limit)
+				if err != nil || len(items) == 0 || len(items) > c.limit {
+					w.Fatalf("%d items of %d, %v", len(items), c.limit, err)
+				}
+				for _, it := range items {
+					of = append(of, it.Partition)
+					it.Settle(nil)
+				}
+			}
+			for at := 0; at+c.turn <= 4*c.turn; at += c.turn {
+				for _, p := range of[at : at+c.turn] {
+					if p != of[at] {
+						w.Fatalf("limit %d: the turn at %d is of partitions %v", c.limit, at, of[at:at+c.turn])
+					}
+				}
+				if slices.Contains(of[:at], of[at]) {
+					w.Errorf("limit %d: partition %d has its second turn before others had their first", c.limit, of[at])
+				}
+			}
+		})
+	}
 }
 
 // A slow reader of large records: the memory of fetched bytes stays within the

@@ -29,7 +29,7 @@ type generation struct {
 	rejoin                         chan struct{} // size 1: the watcher wants a rebalance
 	lost                           chan error    // size 1: the committer was told that the member is out
 
-	turn int // only the receiving goroutine
+	turn, taken int // only the receiving goroutine: whose turn it is, and what it has given
 	// suspicious is true while a partition may have a guard; apart is the one whose
 	// suspects have their turn.
 	suspicious atomic.Bool

@@ -13,8 +13,15 @@ import (
 // partition stops: a fault on the way mends itself, one on the disk does not.
 const corruptTries = 3
 
-// take decodes up to limit items, in turns over the partitions with fetched
-// records: each gets an equal part of limit first, then what others left.
+// leastTurn is how many records a partition gives in its turn, where it has so many. Who
+// asks for a few at a time, as a pipeline does whose slots are full, would otherwise get
+// them from as many partitions, and what is not taken together is not written together:
+// with a thousand partitions each record would be a batch of its own, which costs the
+// broker some 60 us.
+const leastTurn = 32
+
+// take decodes up to limit items, in turns over the partitions with fetched records: each
+// gets an equal part of limit, leastTurn at least, even if that takes several calls.
 // starved is true when records wait, but all their partitions have their share.
 // Only the receiving goroutine calls it.
 func (g *generation) take(items []*pipeline.Item, limit int, now int64) (_ []*pipeline.Item, starved bool) {
@@ -34,17 +41,22 @@ func (g *generation) take(items []*pipeline.Item, limit int, now int64) (_ []*pi
 	}
 	share := g.itemShare()
 	for len(items) < limit {
-		turn := max((limit-len(items))/waiting, 1)
+		turn := max((limit-len(items))/waiting, leastTurn)
 		before := len(items)
 		waiting = 0
 		for range g.parts {
 			p := g.parts[g.turn%len(g.parts)]
-			g.turn++
 			if !p.ready.Load() {
+				g.next()
 				continue
 			}
 			waiting++
-			items = p.take(items, min(turn, limit-len(items)), share, now)
+			n, had := min(turn-g.taken, limit-len(items)), len(items)
+			items = p.take(items, n, share, now)
+			got := len(items) - had
+			if g.taken += got; got < n || g.taken >= turn {
+				g.next()
+			}
 			if len(items) == limit {
 				return items, false
 			}
@@ -56,6 +68,9 @@ func (g *generation) take(items []*pipeline.Item, limit int, now int64) (_ []*pi
 	}
 	return items, false
 }
+
+// next gives the next partition its turn.
+func (g *generation) next() { g.turn, g.taken = g.turn+1, 0 }
 
 // take decodes up to n items of this partition, never more than it may hold.
 func (p *partition) take(items []*pipeline.Item, n, share int, now int64) []*pipeline.Item {
