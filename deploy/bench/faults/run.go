@@ -37,6 +37,7 @@ type run struct {
 	// deaths counts, per place, the processes that died where they were told to.
 	deaths  map[string]int
 	place   [regular]string            // where each member dies next
+	long    [regular]bool              // its present life is a long one
 	env     [regular + guests][]string // of each member's next start; then it runs the build with failpoints
 	started int
 	quiet   bool // nobody dies any more

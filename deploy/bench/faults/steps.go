@@ -13,8 +13,10 @@ var windows = map[string][]string{
 	atLeastOnce: {failpoint.Committing, failpoint.Committed, failpoint.Joining, failpoint.Bisecting},
 }
 
-// step chooses where member i dies next, each place in turn, after 1 to 8 passages; a
-// member joins once at its start, and then perhaps never again.
+// step chooses where member i dies next, each place in turn, after 1 to 8 passages, and
+// every second time after 25 to 40: who dies each time within its first commits is in a
+// crash loop, for which a record is sought that is to blame (README.md of
+// consumers/kafka). A member joins once at its start, and then perhaps never again.
 func (r *run) step(i int) []string {
 	if r.quiet {
 		return nil
@@ -23,8 +25,11 @@ func (r *run) step(i int) []string {
 	r.place[i] = all[r.started%len(all)]
 	r.started++
 	passage := 1 + r.random.IntN(8)
+	if r.long[i] = !r.long[i]; r.long[i] {
+		passage = 25 + r.random.IntN(16)
+	}
 	if r.place[i] == failpoint.Joining {
-		passage = 1
+		passage, r.long[i] = 1, false
 	}
 	return []string{fmt.Sprintf("SLUICE_FAILPOINT=%s/%d", r.place[i], passage)}
 }
