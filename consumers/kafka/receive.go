@@ -15,9 +15,8 @@ const corruptTries = 3
 
 // leastTurn is how many records a partition gives in its turn, where it has so many. Who
 // asks for a few at a time, as a pipeline does whose slots are full, would otherwise get
-// them from as many partitions, and what is not taken together is not written together:
-// with a thousand partitions each record would be a batch of its own, which costs the
-// broker some 60 us.
+// them from as many partitions. With 100 events in each of 1,000 partitions sluice used
+// 18.9 us of its own CPU an event with it and 23.4 without (two rounds).
 const leastTurn = 32
 
 // take decodes up to limit items, in turns over the partitions with fetched records: each
