@@ -71,14 +71,22 @@ type state struct {
 	ready bool
 }
 
-// signal tells what the dispatcher must know after an append.
-type signal struct{ list, wake bool }
+// signal tells what the dispatcher must know after an append; moved tells the
+// caller that records without a key go elsewhere by now.
+type signal struct{ list, wake, moved bool }
 
 // append adds a record to the open batch; refusal is set instead when the
-// partition has given up, or the producer is closed. mu is held.
+// partition has given up, or the producer is closed. A record that may go
+// anywhere is not added when its turn has moved on meanwhile: it would begin a
+// batch of its own here, or be refused though others are up. mu is held.
 func (pt *partition) append(p *Producer, rec *Record, ts int64, c Completion, generation int64) (sig signal, refusal error) {
 	if p.shut.Load() {
 		return sig, ErrClosed
+	}
+	free := rec.anywhere() && pt.id >= 0
+	if free && pt.topic.sticky.Load() != pt.id {
+		sig.moved = true
+		return sig, nil
 	}
 	if pt.breaker == open && !pt.probe() {
 		return sig, pt.why
@@ -87,6 +95,10 @@ func (pt *partition) append(p *Producer, rec *Record, ts int64, c Completion, ge
 	if b := pt.filling; b != nil && b.writer.Bytes()+recordSize(rec) > limit {
 		pt.seal()
 		sig.wake = true
+		if free && pt.topic.sticky.Load() != pt.id {
+			sig.moved = true
+			return sig, nil
+		}
 	}
 	if pt.filling == nil {
 		pt.filling = newBatch(p.ledger.enter(generation), time.Now())

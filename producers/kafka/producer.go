@@ -105,18 +105,22 @@ func (p *Producer) produce(t *topic, rec *Record, c Completion) {
 // enqueue appends to the record's partition and returns its number; with an
 // error the record was not taken.
 func (p *Producer) enqueue(t *topic, parts []*partition, rec *Record, ts int64, c Completion, generation int64) (int32, error) {
-	pt := t.pick(parts, rec)
-	if pt == nil {
-		return rec.Partition, unwritable(t.name, rec.Partition, kafkawire.ErrUnknownTopicOrPartition)
+	for {
+		pt := t.pick(parts, rec)
+		if pt == nil {
+			return rec.Partition, unwritable(t.name, rec.Partition, kafkawire.ErrUnknownTopicOrPartition)
+		}
+		pt.mu.Lock()
+		sig, refusal := pt.append(p, rec, ts, c, generation)
+		pt.mu.Unlock()
+		if refusal != nil {
+			return pt.id, refusal
+		}
+		p.notify(pt, sig)
+		if !sig.moved {
+			return pt.id, nil
+		}
 	}
-	pt.mu.Lock()
-	sig, refusal := pt.append(p, rec, ts, c, generation)
-	pt.mu.Unlock()
-	if refusal != nil {
-		return pt.id, refusal
-	}
-	p.notify(pt, sig)
-	return pt.id, nil
 }
 
 // disperse moves a batch of the lobby to the partitions of its records.

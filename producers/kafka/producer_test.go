@@ -191,6 +191,48 @@ func TestRecordsWithoutKeyStickToAPartitionForABatch(t *testing.T) {
 	})
 }
 
+func TestNoRecordWithoutKeyBeginsABatchWhereTheTurnHasMovedOn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newScripted(map[string]int{"out": 2})
+		p, f := start(t, b, ProducerConfig{}), newFates()
+		produce(p, f, "out", 0, "known", 1)
+		pass(time.Second)
+		to := p.topic("out")
+		parts := *to.parts.Load()
+		rec := &Record{Topic: "out", Partition: ByKey, Value: []byte("late")}
+		to.sticky.Store(0)
+		late := to.pick(parts, rec) // and then, before the append, its batch is closed
+		to.turn(late.id)
+		for _, c := range []struct {
+			key   []byte
+			moved bool
+		}{{nil, true}, {[]byte("k"), false}} {
+			rec.Key = c.key
+			late.mu.Lock()
+			sig, err := late.append(p, rec, 1, completionFunc(f.done("late")), newGeneration)
+			late.mu.Unlock()
+			p.notify(late, sig)
+			if sig.moved != c.moved || err != nil {
+				t.Errorf("key %q: moved %v, %v, want moved %v", c.key, sig.moved, err, c.moved)
+			}
+		}
+		pass(time.Second)
+		to.sticky.Store(0)
+
+		// The record that does not fit into a batch opens the next partition's.
+		big := make([]byte, to.batchBytes.Load()*2/3)
+		for i := range 4 {
+			p.Produce(&Record{Topic: "out", Partition: ByKey, Timestamp: 1000, Value: big}, f.done(fmt.Sprint("big", i)))
+		}
+		pass(time.Second)
+		for i := range 4 {
+			if at := f.at[fmt.Sprint("big", i)]; at[0] != int64(i%2) {
+				t.Errorf("record %d went to partition %d, want %d", i, at[0], i%2)
+			}
+		}
+	})
+}
+
 func TestSamePartitionIsTakenModuloTheCount(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newScripted(map[string]int{"out": 3})

@@ -25,6 +25,9 @@ type Record struct {
 	Headers []schemas.Header
 }
 
+// anywhere says whether the record goes to the partition whose turn it is.
+func (r *Record) anywhere() bool { return r.Partition == ByKey && r.Key == nil }
+
 // Completion is told the fate of one record, exactly once and from any
 // goroutine, perhaps before the call that produced it returns. It must not
 // block. The offset is -1 where the broker did not say it.
