@@ -97,6 +97,12 @@ simulate: ## both delivery levels in virtual time under seeded faults, by the th
 	go build -o bin/simulate ./deploy/bench/simulate
 	bin/simulate $(ARGS)
 
+# Goes on where it was stopped. For example: make fuzz ARGS="-each 10m -out deploy/bench/results/fuzz.md"
+.PHONY: fuzz
+fuzz: ## every fuzz target for a minute each: decoders, the fetch parser, answers of brokers, model files
+	go build -o bin/fuzz ./deploy/bench/fuzz
+	bin/fuzz $(ARGS)
+
 # The whole takes some hours on two cores; in about ten minutes:
 # make bench ARGS="-points drain -payloads json,raw -rounds 3 -records 200000"
 .PHONY: bench

@@ -19,7 +19,7 @@ import (
 func (s *service) transactional(ctx context.Context, clusterID string, input *consumer.Config, tel *pipeline.Telemetry) error {
 	id := s.cfg.TransactionalID(newUUID())
 	sink, err := producer.NewTransactionalSink(ctx, s.client, sinkConfig(s.cfg, clusterID, s.model), producer.TransactionConfig{
-		ID: id, Timeout: s.cfg.Transaction.Timeout, Inputs: s.cfg.Input.Topics,
+		ID: id, Timeout: s.cfg.Transaction.Timeout, Group: s.cfg.Input.Group, Inputs: s.cfg.Input.Topics,
 		// A quarter: one part waits, one is being committed, and half is on its way.
 		MaxRecords: max(s.cfg.Input.MaxInFlight/4, 1), StartupWait: max(s.cfg.Startup.Wait, time.Second),
 	}, tel)
@@ -33,6 +33,7 @@ func (s *service) transactional(ctx context.Context, clusterID string, input *co
 		return dependencyErrorf("start transactions: %w", err)
 	}
 	s.sink, input.Transactions, input.TransactionalID = sink, sink, id
+	input.TransactionalPrefix, input.TransactionTopics = s.cfg.TransactionalPrefix(), sink.Topics()
 	s.log.Info("transactions", "transactional_id", id, "interval", s.cfg.Input.CommitInterval, "timeout", s.cfg.Transaction.Timeout)
 	return nil
 }

@@ -96,6 +96,10 @@ type Config struct {
 	// TransactionalID is the name of those transactions: commits carry it, so that
 	// an heir can end what this process leaves open.
 	TransactionalID string
+	// TransactionalPrefix begins the names of all processes of the group.
+	TransactionalPrefix string
+	// TransactionTopics are those that the transactions write to.
+	TransactionTopics []string
 }
 
 // withDefaults returns c with every zero field set.

@@ -79,12 +79,15 @@ func (w *world) launch(set settings, model pipeline.Model) (p *exact, err error)
 		p.sink, err = producer.NewSink(client, sinkCfg, tel)
 	} else {
 		var sink *producer.TransactionalSink
-		txn := producer.TransactionConfig{ID: transactionalID(set.id), Inputs: []string{"in"}, Timeout: set.transaction}
+		txn := producer.TransactionConfig{ID: transactionalID(set.id), Group: "g", Inputs: []string{"in"}, Timeout: set.transaction}
 		sink, err = producer.NewTransactionalSink(w.Context(), client, sinkCfg, txn, tel)
-		p.sink, cfg.Transactions, cfg.TransactionalID = sink, sink, txn.ID
+		p.sink, cfg.Transactions, cfg.TransactionalID, cfg.TransactionalPrefix = sink, sink, txn.ID, transactionalID("")
 	}
 	if err != nil {
 		return nil, err
+	}
+	if cfg.Transactions != nil {
+		cfg.TransactionTopics = p.sink.(*producer.TransactionalSink).Topics()
 	}
 	if p.src, err = NewSource(client, cfg, tel); err != nil {
 		return nil, err

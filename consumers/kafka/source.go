@@ -43,6 +43,7 @@ type Source struct {
 
 	run   string     // of this process, in the metadata of its commits
 	ended endedLanes // epochs of it
+	heir  heir       // only the opener of the present generation
 
 	gen    atomic.Pointer[generation]
 	joined chan struct{}

@@ -101,6 +101,7 @@ func (p *partition) later(err error) {
 		return
 	}
 	now := time.Now()
+	p.unstableSince = time.Time{} // an outage is not the owner's silence
 	if p.failing.IsZero() {
 		p.failing = now
 	}

@@ -22,6 +22,9 @@ type Transactions interface {
 	Transact(ctx context.Context, plan func(moved map[*pipeline.Partition]int64) (*kafkawire.TxnOffsets, bool)) (more bool, err error)
 	// Wanted says that a transaction is due ahead of the interval.
 	Wanted() <-chan struct{}
+	// Mend wants the markers of the last transaction of this name written again:
+	// the group's positions wait for one that is missing.
+	Mend()
 	// Drop settles all that waits with an error: its epochs have ended.
 	Drop(err error)
 }

@@ -192,6 +192,49 @@ func TestHeirEndsTheTransactionOfADeadOwner(t *testing.T) {
 	}
 }
 
+// A broker that was away may have left markers of an answered transaction out: they are
+// written again, by the fate that the coordinator tells, before the next one begins.
+func TestMarkersAreMadeSureOfAfterATroubledTransaction(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func(w *world) {
+		w.exactTopics(2)
+		p := w.exact("a", &pipelinetest.Model{})
+		w.feed(2, 0, 20, nil)
+		w.caughtUp(2)
+		// As a broker does; kfake forgets the fate.
+		w.cluster.ControlKey(int16(kmsg.DescribeTransactions), func(req kmsg.Request) (kmsg.Response, error, bool) {
+			w.cluster.KeepControl()
+			res := req.ResponseKind().(*kmsg.DescribeTransactionsResponse)
+			state := kmsg.NewDescribeTransactionsResponseTransactionState()
+			state.State = "CompleteCommit"
+			res.TransactionStates = append(res.TransactionStates, state)
+			return res, nil, true
+		})
+		// The second protocol has no other use for this request.
+		marks := w.cluster.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.AddPartitionsToTxn}, Observe: true, Count: -1})
+		w.feed(2, 20, 40, nil)
+		w.caughtUp(2)
+		if n := marks.Hits(); n != 0 {
+			w.Errorf("%d times made sure of markers without trouble", n)
+		}
+		for i, trouble := range []kfake.Fault{
+			{Keys: []kmsg.Key{kmsg.Produce}, Topic: "out", Err: kerr.NotLeaderForPartition, Count: 1},
+			{Keys: []kmsg.Key{kmsg.TxnOffsetCommit}, Err: kerr.NotCoordinator, Count: 1},
+			{Keys: []kmsg.Key{kmsg.EndTxn}, Err: kerr.NotCoordinator, TopLevel: true, Count: 1},
+		} {
+			before := marks.Hits()
+			w.cluster.Fault(trouble)
+			w.feed(2, 40+20*i, 60+20*i, nil)
+			w.caughtUp(2)
+			w.until(5*time.Second, "markers are written again", func() bool { return marks.Hits() > before })
+		}
+		if err := p.stop(); err != nil {
+			w.Error(err)
+		}
+		w.wantOnce(2, 100, nil)
+	}, kfake.NumBrokers(1))
+}
+
 // A request whose answer did not come was repeated, and arrives after all, in a later
 // transaction: it must not end that one, which has no positions yet. In the first
 // protocol all transactions have the same epoch.

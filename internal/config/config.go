@@ -151,7 +151,12 @@ func (c *Config) TransactionalID(suffix string) string {
 	if c.Input.Instance != "" {
 		suffix = c.Input.Instance
 	}
-	return c.Transaction.IDPrefix + "-" + c.Input.Group + "-" + suffix
+	return c.TransactionalPrefix() + suffix
+}
+
+// TransactionalPrefix begins the names of all processes of the group.
+func (c *Config) TransactionalPrefix() string {
+	return c.Transaction.IDPrefix + "-" + c.Input.Group + "-"
 }
 
 // Runtime is where ONNX Runtime is.

@@ -122,6 +122,7 @@ const (
 	ErrProducerFenced               ErrorCode = 90
 	ErrUnknownTopicID               ErrorCode = 100
 	ErrInconsistentTopicID          ErrorCode = 103
+	ErrTransactionalIDNotFound      ErrorCode = 105
 	ErrStaleMemberEpoch             ErrorCode = 113
 	ErrTransactionAbortable         ErrorCode = 120
 )

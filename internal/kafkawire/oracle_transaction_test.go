@@ -2,6 +2,7 @@ package kafkawire
 
 import (
 	"errors"
+	"slices"
 	"testing"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -155,4 +156,51 @@ func TestTransactionProtocolDecidesTheVersions(t *testing.T) {
 	if _, err := have.choose(apiEndTxn, "", r.lo, r.hi); !errors.Is(err, ErrUnsupportedVersion) {
 		t.Errorf("EndTxn for V2 on a broker without it: %v", err)
 	}
+}
+
+func TestDescribeTransactionsIsEncodedAsOthersDo(t *testing.T) {
+	t.Parallel()
+	forVersions(t, apiDescribeTxns, func(t *testing.T, v int16, flex bool) {
+		t.Helper()
+		req := kmsg.NewPtrDescribeTransactionsRequest()
+		req.TransactionalIDs = []string{"tx"}
+		wantBody(t, encodeBody(v, flex, func(w *wireWriter) { encodeDescribeTxn(w, "tx") }), req, v)
+
+		res := kmsg.NewPtrDescribeTransactionsResponse()
+		res.ThrottleMillis = 7
+		s := kmsg.NewDescribeTransactionsResponseTransactionState()
+		s.ErrorCode, s.TransactionalID, s.State, s.ProducerID, s.ProducerEpoch = 15, "tx", "PrepareCommit", 77, 3
+		topic := kmsg.NewDescribeTransactionsResponseTransactionStateTopic()
+		topic.Topic, topic.Partitions = "a", []int32{1, 2}
+		s.Topics = append(s.Topics, topic)
+		res.TransactionStates = append(res.TransactionStates, s)
+		r := answerOf(res, v, flex)
+		throttle, code, state, epoch := decodeDescribeTxn(r)
+		wantAll(t, r, r.err)
+		if throttle != 7 || code != ErrCoordinatorNotAvailable || state != "PrepareCommit" || epoch != 3 {
+			t.Errorf("throttle %d, %v, %q, epoch %d", throttle, code, state, epoch)
+		}
+	})
+}
+
+func TestListTransactionsIsEncodedAsOthersDo(t *testing.T) {
+	t.Parallel()
+	forVersions(t, apiListTxns, func(t *testing.T, v int16, flex bool) {
+		t.Helper()
+		wantBody(t, encodeBody(v, flex, encodeListTxns), kmsg.NewPtrListTransactionsRequest(), v)
+
+		res := kmsg.NewPtrListTransactionsResponse()
+		res.ThrottleMillis, res.ErrorCode, res.UnknownStateFilters = 7, 14, []string{"Odd"}
+		for _, id := range []string{"sluice-g-a", "sluice-h-a", "sluice-g-b"} {
+			s := kmsg.NewListTransactionsResponseTransactionState()
+			s.TransactionalID, s.ProducerID, s.TransactionState = id, 5, "Ongoing"
+			res.TransactionStates = append(res.TransactionStates, s)
+		}
+		r := answerOf(res, v, flex)
+		throttle, code, ids := decodeListTxns(r, "sluice-g-")
+		wantAll(t, r, r.err)
+		if throttle != 7 || code != ErrCoordinatorLoading || !slices.Equal(ids, []string{"sluice-g-a", "sluice-g-b"}) {
+			t.Errorf("throttle %d, %v, %q", throttle, code, ids)
+		}
+	})
 }

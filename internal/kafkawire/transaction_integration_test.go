@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -201,6 +202,104 @@ func TestTransactionsOnARealBroker(t *testing.T) {
 			got := kafkatest.FranzRead(t, brokers, w.topic, true)
 			if len(got) != 2 || string(got[0].Value) != "kept-1" || string(got[1].Value) != "kept-2" {
 				t.Errorf("read_committed shows %d records: %+v", len(got), got)
+			}
+		})
+	}
+}
+
+// hang leaves a record and an offset open in a transaction that its coordinator does
+// not know, as Kafka 4.1 to 4.3 do with one that was ending when the last broker died
+// (KAFKA-20734).
+func (w *txnWorld) hang(at int64) {
+	w.t.Helper()
+	w.start()
+	var b BatchWriter
+	b.Transactional = true
+	b.Append(time.Now().UnixMilli(), nil, []byte("hangs"), nil)
+	batch, err := b.Finish(CodecNone, w.p.ProducerID, w.p.Epoch, 0)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	known := w.p.V2
+	w.p.V2 = false
+	kafkatest.WithoutVerification(w.t, func(ctx context.Context) error {
+		if err := w.produce(ctx, batch); err != nil && !errors.Is(err, ErrDuplicateSequence) {
+			return err
+		}
+		node, err := w.c.FindCoordinator(ctx, w.group)
+		if err != nil {
+			return err
+		}
+		return w.c.TxnOffsetCommit(ctx, node, &w.p, &TxnOffsets{Group: w.group, Generation: -1, Offsets: []GroupOffset{
+			{Topic: w.topic, Partition: 0, Offset: at, LeaderEpoch: -1},
+		}})
+	})
+	w.p.V2 = known
+}
+
+func TestMarkersThatABrokerLeftOutAreWrittenAgain(t *testing.T) {
+	t.Parallel()
+	for _, fate := range []TxnFate{FateCommitted, FateAborted} {
+		t.Run(fate.String(), func(t *testing.T) {
+			t.Parallel()
+			brokers := kafkatest.Brokers(t)
+			w := &txnWorld{t: t, c: realClient(t), topic: kafkatest.Topic(t, brokers, 1), group: kafkatest.Group(t, brokers)}
+			w.p = TxnProducer{TransactionalID: w.group + "-txn"}
+			var err error
+			if w.p.V2, err = w.c.TransactionV2(t.Context(), w.p.TransactionalID); err != nil {
+				t.Fatal(err)
+			}
+			wantState := func(want TxnState) {
+				t.Helper()
+				kafkatest.Eventually(t, 10*time.Second, fmt.Sprint("state ", want), func(ctx context.Context) bool {
+					got, err := w.c.DescribeTransaction(ctx, w.p.TransactionalID)
+					return err == nil && got.Fate == want.Fate && got.Complete == want.Complete
+				})
+			}
+			wantState(TxnState{Fate: FateUnknown, Complete: true})
+			w.start()
+			w.write("kept")
+			wantState(TxnState{Fate: FateAborted, Complete: false})
+			w.offset(1)
+			w.end(true)
+			wantState(TxnState{Fate: FateCommitted, Complete: true})
+			w.wantOffset(1)
+
+			w.hang(2)
+			w.start() // does not help: nothing is open, as far as the coordinator knows
+			if _, err := w.committed(t.Context(), true); !errors.Is(err, ErrUnstableOffsetCommit) {
+				t.Fatalf("stable offset of a group with a hanging transaction: %v", err)
+			}
+			ids, err := w.c.TransactionalIDs(t.Context(), w.group)
+			if err != nil || len(ids) != 1 || ids[0] != w.p.TransactionalID {
+				t.Errorf("ids %q, %v", ids, err)
+			}
+			scope := TxnScope{Partitions: map[string][]int32{w.topic: {0}}, Group: w.group}
+			if err := w.c.MarkAgain(t.Context(), w.p, scope, fate); err != nil {
+				t.Fatal(err)
+			}
+			// And the next transactions are as ever.
+			pid, epoch, err := w.c.InitProducerID(t.Context(), w.p.TransactionalID, txnTimeout, w.p.ProducerID, w.p.Epoch)
+			if err != nil {
+				t.Fatal(err)
+			}
+			w.p.ProducerID, w.p.Epoch, w.sequence = pid, epoch, 0
+			hung := map[TxnFate]int64{FateCommitted: 2, FateAborted: 1}[fate]
+			w.wantOffset(hung)
+			w.write("after")
+			w.offset(3)
+			w.end(true)
+			w.wantOffset(3)
+			want := []string{"kept", "after"}
+			if fate == FateCommitted {
+				want = []string{"kept", "hangs", "after"}
+			}
+			var values []string
+			for _, r := range kafkatest.FranzRead(t, brokers, w.topic, true) {
+				values = append(values, string(r.Value))
+			}
+			if !slices.Equal(values, want) {
+				t.Errorf("in read_committed: %q, want %q", values, want)
 			}
 		})
 	}

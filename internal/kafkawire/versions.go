@@ -28,6 +28,8 @@ const (
 	apiEndTxn             apiKey = 26
 	apiTxnOffsetCommit    apiKey = 28
 	apiDescribeConfigs    apiKey = 32
+	apiDescribeTxns       apiKey = 65
+	apiListTxns           apiKey = 66
 )
 
 // apiInfo is what this client speaks of an API; versions from flex on are
@@ -40,25 +42,27 @@ type apiInfo struct {
 // apis reaches from Kafka 2.7 to 4.x. A version is in it only when its layout
 // is encoded and decoded here and compared with another client's in the tests.
 var apis = map[apiKey]apiInfo{
-	apiProduce:            {"Produce", 3, 12, 9},           // 13 names topics by id
-	apiFetch:              {"Fetch", 12, 13, 12},           // 13: by topic id; 14 and later bring nothing to a consumer
-	apiListOffsets:        {"ListOffsets", 5, 7, 6},        // 4: leader epoch
-	apiMetadata:           {"Metadata", 9, 12, 9},          // 10: topic ids (2.8)
-	apiOffsetCommit:       {"OffsetCommit", 7, 8, 8},       // 7: static members; 9 is for KIP-848 groups
-	apiOffsetFetch:        {"OffsetFetch", 7, 7, 6},        // 7: RequireStable (KIP-447); 8 has another layout
-	apiFindCoordinator:    {"FindCoordinator", 3, 3, 3},    // 4 asks for several keys at once
-	apiJoinGroup:          {"JoinGroup", 7, 9, 6},          // 9: skipAssignment (KIP-814)
-	apiHeartbeat:          {"Heartbeat", 4, 4, 4},          //
-	apiLeaveGroup:         {"LeaveGroup", 4, 4, 4},         //
-	apiSyncGroup:          {"SyncGroup", 5, 5, 4},          //
-	apiVersions:           {"ApiVersions", 3, 3, 3},        // 3: finalized features (KIP-584)
-	apiCreateTopics:       {"CreateTopics", 5, 7, 5},       //
-	apiInitProducerID:     {"InitProducerId", 3, 4, 2},     // 3: own id and epoch (KIP-360)
-	apiDescribeConfigs:    {"DescribeConfigs", 1, 4, 4},    //
-	apiAddPartitionsToTxn: {"AddPartitionsToTxn", 2, 3, 3}, // 4 and 5 are for brokers
-	apiAddOffsetsToTxn:    {"AddOffsetsToTxn", 2, 3, 3},    //
-	apiEndTxn:             {"EndTxn", 2, 5, 3},             // 5: the epoch bump (KIP-890)
-	apiTxnOffsetCommit:    {"TxnOffsetCommit", 3, 5, 3},    // 3: generation and member (KIP-447); 5: KIP-890
+	apiProduce:            {"Produce", 3, 12, 9},             // 13 names topics by id
+	apiFetch:              {"Fetch", 12, 13, 12},             // 13: by topic id; 14 and later bring nothing to a consumer
+	apiListOffsets:        {"ListOffsets", 5, 7, 6},          // 4: leader epoch
+	apiMetadata:           {"Metadata", 9, 12, 9},            // 10: topic ids (2.8)
+	apiOffsetCommit:       {"OffsetCommit", 7, 8, 8},         // 7: static members; 9 is for KIP-848 groups
+	apiOffsetFetch:        {"OffsetFetch", 7, 7, 6},          // 7: RequireStable (KIP-447); 8 has another layout
+	apiFindCoordinator:    {"FindCoordinator", 3, 3, 3},      // 4 asks for several keys at once
+	apiJoinGroup:          {"JoinGroup", 7, 9, 6},            // 9: skipAssignment (KIP-814)
+	apiHeartbeat:          {"Heartbeat", 4, 4, 4},            //
+	apiLeaveGroup:         {"LeaveGroup", 4, 4, 4},           //
+	apiSyncGroup:          {"SyncGroup", 5, 5, 4},            //
+	apiVersions:           {"ApiVersions", 3, 3, 3},          // 3: finalized features (KIP-584)
+	apiCreateTopics:       {"CreateTopics", 5, 7, 5},         //
+	apiInitProducerID:     {"InitProducerId", 3, 4, 2},       // 3: own id and epoch (KIP-360)
+	apiDescribeConfigs:    {"DescribeConfigs", 1, 4, 4},      //
+	apiAddPartitionsToTxn: {"AddPartitionsToTxn", 2, 3, 3},   // 4 and 5 are for brokers
+	apiAddOffsetsToTxn:    {"AddOffsetsToTxn", 2, 3, 3},      //
+	apiEndTxn:             {"EndTxn", 2, 5, 3},               // 5: the epoch bump (KIP-890)
+	apiTxnOffsetCommit:    {"TxnOffsetCommit", 3, 5, 3},      // 3: generation and member (KIP-447); 5: KIP-890
+	apiDescribeTxns:       {"DescribeTransactions", 0, 0, 0}, // KIP-664
+	apiListTxns:           {"ListTransactions", 0, 0, 0},     // later ones filter by more
 }
 
 // VersionRange is what a broker offers of an API.

@@ -27,7 +27,8 @@ import (
 // is InitProducerID with the own id and epoch: it aborts what is open, finishes a
 // commit that was decided, and is refused only when another process took the name.
 // Which of it happened is told by the committed offsets, from which the outcomes
-// are made again. Only one goroutine at a time uses it.
+// are made again. Where a broker was away, the markers of that are written again before
+// the next transaction (markAgain). Only one goroutine at a time uses it.
 type transactor struct {
 	client  *kafkawire.Client
 	log     *slog.Logger
@@ -41,6 +42,15 @@ type transactor struct {
 	doubt    bool // a transaction may be open, or a request of one still be on its way
 	// unanswered says that a request of this epoch was repeated because no answer came.
 	unanswered bool
+	// shaken says that a broker was away, or a partition without a leader: markers of
+	// what was answered before may be missing (kafkawire.Client.MarkAgain).
+	shaken bool
+	// mending says that a marker is missing for certain: see mend.
+	mending bool
+	// fate of the last transaction, from before it was forgotten by InitProducerID.
+	fate kafkawire.TxnFate
+	// scope is where this process has written, and so where markers may be missing.
+	scope scope
 	// sequences are the next ones of the present producer id and epoch.
 	sequences map[*target]int32
 	// fenced are the times at which another process had taken the name.
@@ -53,8 +63,23 @@ func newTransactor(client *kafkawire.Client, id string, timeout time.Duration, c
 	return &transactor{
 		client: client, log: log, id: id, timeout: timeout, cfg: cfg, meters: meters,
 		producer: kafkawire.TxnProducer{TransactionalID: id}, none: true,
-		sequences: map[*target]int32{},
+		sequences: map[*target]int32{}, scope: scope{parts: map[*target]bool{}},
 	}
+}
+
+// scope is what the transactions of a process reach.
+type scope struct {
+	parts map[*target]bool
+	group string
+}
+
+// wire is the scope by names.
+func (s *scope) wire() kafkawire.TxnScope {
+	w := kafkawire.TxnScope{Partitions: map[string][]int32{}, Group: s.group}
+	for to := range s.parts {
+		w.Partitions[to.topic.name] = append(w.Partitions[to.topic.name], to.id)
+	}
+	return w
 }
 
 // limit is how long a transaction may take from its first request to the last: the
@@ -99,14 +124,74 @@ func (t *transactor) ready(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("transactional id %q: %w", t.id, err)
 	}
+	if err := t.ask(ctx); err != nil {
+		return err
+	}
 	pid, epoch, err = t.client.InitProducerID(ctx, t.id, t.timeout, pid, epoch)
 	if err != nil {
 		return t.refused(err)
 	}
-	t.producer.ProducerID, t.producer.Epoch, t.producer.V2 = pid, epoch, v2
-	t.none, t.doubt, t.unanswered = false, false, false
+	t.producer.ProducerID, t.producer.Epoch, t.producer.V2, t.none = pid, epoch, v2, false
 	clear(t.sequences)
+	if t.doubt && t.shaken && t.fate != kafkawire.FateUnknown {
+		if err := t.markAgain(ctx); err != nil {
+			return err
+		}
+	}
+	if t.doubt { // else the fate is a former life's, kept for mend
+		t.fate = kafkawire.FateUnknown
+	}
+	t.doubt, t.unanswered, t.shaken, t.mending = false, false, false, false
 	return nil
+}
+
+// ask notes the fate of the last transaction where it may matter: before the name is
+// initialised, which makes the coordinator forget it. Each try asks: what is open may be
+// one that marks again, which InitProducerID would abort with all that it reaches.
+func (t *transactor) ask(ctx context.Context) error {
+	if !t.shaken {
+		return nil
+	}
+	state, err := t.client.DescribeTransaction(ctx, t.id)
+	switch {
+	case err == nil && state.Fate != kafkawire.FateUnknown:
+		t.fate = state.Fate
+	case err == nil && t.fate == kafkawire.FateUnknown && t.mending:
+		t.fate = kafkawire.FateAborted // initialised since: as the heir decides, see there
+	case err == nil: // as told before
+	case errors.Is(err, kafkawire.ErrUnsupportedVersion), isOneOf(err, kafkawire.ErrTransactionalIDAuthorization):
+		// Before Kafka 3.0, or not allowed to Describe: nothing is marked again.
+	default:
+		return fmt.Errorf("transactional id %q: %w", t.id, err)
+	}
+	return nil
+}
+
+// markAgain writes the markers that a broker may have left out when it came back.
+func (t *transactor) markAgain(ctx context.Context) error {
+	err := t.client.MarkAgain(ctx, t.producer, t.scope.wire(), t.fate)
+	var gone *kafkawire.PartitionError
+	switch {
+	case errors.As(err, &gone):
+		t.log.Warn("markers of the last transaction were not made sure of", "transactional_id", t.id, "error", err)
+	case err != nil:
+		return t.refused(err)
+	default:
+		t.log.Info("made sure of the markers of the last transaction", "transactional_id", t.id, "fate", t.fate.String())
+	}
+	// In the first protocol, which writes them, epochs do not grow: see commit.
+	pid, epoch, err := t.client.InitProducerID(ctx, t.id, t.timeout, t.producer.ProducerID, t.producer.Epoch)
+	if err != nil {
+		return t.refused(err)
+	}
+	t.producer.ProducerID, t.producer.Epoch = pid, epoch
+	return nil
+}
+
+// mend makes ready mark everything in this scope again: offsets of the group wait for
+// a transaction that nobody has open.
+func (t *transactor) mend(all scope) {
+	t.scope, t.doubt, t.shaken, t.mending = all, true, true, true
 }
 
 // release ends a transaction in doubt when no other follows: open, it would hide what
@@ -154,7 +239,7 @@ func (t *transactor) takenOver(cause error) error {
 			pipeline.ErrSuperseded, t.id, len(t.fenced), fencedWindow, cause)
 		return t.failed
 	}
-	t.none, t.notBefore = true, now.Add(fencedPause)
+	t.none, t.notBefore, t.fate = true, now.Add(fencedPause), kafkawire.FateUnknown
 	t.log.Warn("transactional id was taken over by another process", "transactional_id", t.id, "error", cause)
 	return fmt.Errorf("transactional id %q: %w", t.id, cause)
 }
@@ -174,7 +259,10 @@ func (t *transactor) commit(ctx context.Context, c *content, offsets *kafkawire.
 	}()
 	ctx, cancel := context.WithTimeout(ctx, t.limit())
 	defer cancel()
-	t.doubt = true
+	t.doubt, t.fate = true, kafkawire.FateUnknown
+	for _, q := range c.order {
+		t.scope.parts[q.to] = true
+	}
 	failpoint.Here(failpoint.TxnBegin)
 	if !c.empty() {
 		if err := t.write(ctx, c); err != nil {
@@ -183,6 +271,7 @@ func (t *transactor) commit(ctx context.Context, c *content, offsets *kafkawire.
 	}
 	failpoint.Here(failpoint.TxnProduced)
 	if offsets != nil {
+		t.scope.group = offsets.Group
 		if err := t.offsets(ctx, offsets); err != nil {
 			return err
 		}
@@ -200,7 +289,7 @@ func (t *transactor) commit(ctx context.Context, c *content, offsets *kafkawire.
 	// A request that was repeated may arrive after all. In the first protocol the next
 	// transaction has the same epoch, and a late EndTxn would commit it without its
 	// positions: a new epoch refuses what is late. The second protocol has one each time.
-	t.producer, t.doubt = next, t.unanswered && !next.V2
+	t.producer, t.doubt = next, t.shaken || t.unanswered && !next.V2
 	return nil
 }
 
@@ -268,11 +357,16 @@ func (t *transactor) repeat(ctx context.Context, f func(ctx context.Context) err
 	}
 }
 
-// heard notes a request that may have been sent and had no answer.
+// heard notes a request that may have been sent and had no answer, and what says that
+// a broker was away.
 func (t *transactor) heard(err error) {
 	var lost *kafkawire.NetError
 	if errors.As(err, &lost) || errors.Is(err, context.DeadlineExceeded) {
-		t.unanswered = true
+		t.unanswered, t.shaken = true, true
+	}
+	if isOneOf(err, kafkawire.ErrNotCoordinator, kafkawire.ErrCoordinatorNotAvailable, kafkawire.ErrCoordinatorLoading,
+		kafkawire.ErrNotLeader, kafkawire.ErrLeaderNotAvailable) {
+		t.shaken = true
 	}
 }
 

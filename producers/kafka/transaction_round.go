@@ -22,6 +22,9 @@ import (
 // again also when nothing was sent, until it succeeds: only that ends a transaction
 // in doubt. An error matching pipeline.ErrSuperseded is for good.
 func (s *TransactionalSink) Transact(ctx context.Context, plan func(moved map[*pipeline.Partition]int64) (*kafkawire.TxnOffsets, bool)) (more bool, err error) {
+	if s.mend.Swap(false) {
+		s.txn.mend(s.scope())
+	}
 	if err := s.txn.ready(ctx); err != nil {
 		if errors.Is(err, pipeline.ErrSuperseded) {
 			s.Drop(fmt.Errorf("%w: %w", pipeline.ErrRedo, err))

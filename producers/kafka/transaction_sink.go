@@ -5,7 +5,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/sluice-ml/sluice/internal/kafkawire"
@@ -22,6 +24,8 @@ type TransactionConfig struct {
 	// Timeout is after what time the coordinator aborts a transaction; default 10 s.
 	// A transaction of ours takes two thirds of it at most.
 	Timeout time.Duration
+	// Group is the consumer group whose positions the transactions commit.
+	Group string
 	// Inputs are the input topics, for their dead-letter topics.
 	Inputs []string
 	// MaxRecords is how many outcomes wait before a transaction is asked for ahead
@@ -58,6 +62,7 @@ type TransactionalSink struct {
 	letters map[string]*targetTopic // by input topic
 	floods  map[string]*flood       // by input topic
 	wanted  chan struct{}           // size 1: a transaction is asked for
+	mend    atomic.Bool             // markers of an earlier transaction are missing
 
 	mu      sync.Mutex // guards everything below
 	full    []*content // oldest first
@@ -131,6 +136,8 @@ func (s *TransactionalSink) start(ctx context.Context) error {
 	for {
 		err := s.lookUp(limited)
 		if err == nil {
+			// What a former life of this name came to, for Mend.
+			s.txn.shaken = true
 			err = s.txn.ready(limited)
 		}
 		var lost *kafkawire.NetError
@@ -201,6 +208,39 @@ func (s *TransactionalSink) ask() {
 
 // Wanted says that a transaction is due ahead of its interval.
 func (s *TransactionalSink) Wanted() <-chan struct{} { return s.wanted }
+
+// Mend wants the markers of this name's last transaction to be written again: the
+// group's positions wait for one of them.
+func (s *TransactionalSink) Mend() {
+	s.mend.Store(true)
+	s.ask()
+}
+
+// Topics are those that the transactions write to.
+func (s *TransactionalSink) Topics() []string {
+	names := []string{s.out.name}
+	for _, t := range s.letters {
+		if !slices.Contains(names, t.name) {
+			names = append(names, t.name)
+		}
+	}
+	return names
+}
+
+// scope is everything that transactions of this name may ever have reached.
+func (s *TransactionalSink) scope() scope {
+	all := scope{parts: map[*target]bool{}, group: s.tcfg.Group}
+	add := func(t *targetTopic) {
+		for _, to := range t.parts {
+			all.parts[to] = true
+		}
+	}
+	add(s.out)
+	for _, t := range s.letters {
+		add(t)
+	}
+	return all
+}
 
 // take encodes an item's record into the content. Not taken with a nil error, the
 // item needs no record. mu is held.

@@ -7,6 +7,7 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"time"
 )
 
 // Surroundings are names and values of what a figure means nothing without:
@@ -25,6 +26,19 @@ func Surroundings(ctx context.Context, l *Lab) [][2]string {
 		{"machine", fmt.Sprintf("%s, %d cores, %s", Processor(), runtime.NumCPU(), memory())},
 		{"Python", ask(l.Python, "-c", "import sys, onnxruntime, confluent_kafka, numpy; print(sys.version.split()[0], 'with onnxruntime', onnxruntime.__version__ + ', librdkafka', confluent_kafka.libversion()[0] + ', numpy', numpy.__version__)")},
 	}
+}
+
+// Heading begins a results page of a program that needs no broker.
+func Heading(ctx context.Context, title, madeBy string) *strings.Builder {
+	b := &strings.Builder{}
+	fmt.Fprintf(b, "# %s\n\nMade by `%s`.\n\n- when: %s\n", title, madeBy, time.Now().UTC().Format(time.RFC3339))
+	for _, f := range Surroundings(context.WithoutCancel(ctx), &Lab{}) { // also of a run that was stopped
+		if f[0] == "commit" || f[0] == "machine" {
+			fmt.Fprintf(b, "- %s: %s\n", f[0], f[1])
+		}
+	}
+	fmt.Fprintf(b, "- Go: %s\n- arguments: %s\n", runtime.Version(), Arguments())
+	return b
 }
 
 // Processor is the CPU's name, where the kernel tells it.

@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"github.com/sluice-ml/sluice/deploy/bench/lab"
 )
 
 // mutation breaks one rule on purpose.
@@ -66,11 +68,11 @@ var mutations = []mutation{
 	}}},
 	{"doubt", "a failed transaction is not aborted before the next one", []edit{{
 		"producers/kafka/transaction.go",
-		"	t.doubt = true\n", "	t.doubt = false\n",
+		"	t.doubt, t.fate = true, ", "	t.doubt, t.fate = false, ",
 	}}},
 	{"late", "a repeated request may arrive in a later transaction of its epoch", []edit{{
 		"producers/kafka/transaction.go",
-		"t.producer, t.doubt = next, t.unanswered && !next.V2", "t.producer, t.doubt = next, false",
+		"t.producer, t.doubt = next, t.shaken || t.unanswered && !next.V2", "t.producer, t.doubt = next, false",
 	}}},
 	{"redo", "what a failed transaction held is not made again", []edit{{
 		"consumers/kafka/transact.go",
@@ -91,7 +93,7 @@ func (c *campaign) mutate(ctx context.Context, dir string) error {
 			chosen = append(chosen, mutations[i])
 		}
 	}
-	page := heading(ctx, "Mutations, and the simulator that must notice them")
+	page := lab.Heading(ctx, "Mutations, and the simulator that must notice them", "make simulate")
 	page.WriteString("\n| mutation | what is broken | noticed after seeds | by |\n| --- | --- | --- | --- |\n")
 	var missed []string
 	for _, m := range chosen {

@@ -4,9 +4,7 @@ import (
 	"context"
 	"fmt"
 	"maps"
-	"runtime"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/sluice-ml/sluice/deploy/bench/lab"
@@ -77,20 +75,8 @@ func (c *campaign) conclude(ctx context.Context, have map[int]result, ran int, t
 	return nil
 }
 
-func heading(ctx context.Context, title string) *strings.Builder {
-	b := &strings.Builder{}
-	fmt.Fprintf(b, "# %s\n\nMade by `make simulate`.\n\n- when: %s\n", title, time.Now().UTC().Format(time.RFC3339))
-	for _, f := range lab.Surroundings(context.WithoutCancel(ctx), &lab.Lab{}) { // also of a run that was stopped
-		if f[0] == "commit" || f[0] == "machine" {
-			fmt.Fprintf(b, "- %s: %s\n", f[0], f[1])
-		}
-	}
-	fmt.Fprintf(b, "- Go: %s\n- arguments: %s\n", runtime.Version(), lab.Arguments())
-	return b
-}
-
 func (c *campaign) page(ctx context.Context, s *sums, ran int, took time.Duration) string {
-	b := heading(ctx, "Simulated seeds, "+c.delivery)
+	b := lab.Heading(ctx, "Simulated seeds, "+c.delivery, "make simulate")
 	outcome := "one outcome per input"
 	if c.delivery == atLeastOnce {
 		outcome = "an outcome per input at least (faults of transactions have nothing to hit)"
