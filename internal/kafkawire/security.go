@@ -1,11 +1,13 @@
 package kafkawire
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
 	"os"
 	"strings"
+	"sync"
 
 	"github.com/segmentio/kafka-go/sasl"
 	"github.com/segmentio/kafka-go/sasl/plain"
@@ -93,14 +95,23 @@ func (s SASLConfig) mechanism(log *slog.Logger) (sasl.Mechanism, error) {
 	if name != "plain" && name != "scram-sha-256" && name != "scram-sha-512" {
 		return nil, fmt.Errorf("SASL mechanism %q is none of plain, scram-sha-256, scram-sha-512, oauthbearer", s.Mechanism)
 	}
+	if s.Username == "" {
+		return nil, fmt.Errorf("SASL %s needs a username", name)
+	}
 	password, err := s.password()
 	if err != nil {
 		return nil, err
 	}
-	if s.Username == "" {
-		return nil, fmt.Errorf("SASL %s needs a username", name)
+	m, err := s.with(password)
+	if err != nil || s.PasswordFile == "" {
+		return m, err
 	}
-	switch name {
+	return &passwordFile{cfg: s, log: log, name: m.Name(), password: password, mechanism: m}, nil
+}
+
+// with is the mechanism with a password.
+func (s SASLConfig) with(password string) (sasl.Mechanism, error) {
+	switch strings.ToLower(s.Mechanism) {
 	case "plain":
 		return plain.Mechanism{Username: s.Username, Password: password}, nil
 	case "scram-sha-256":
@@ -108,6 +119,50 @@ func (s SASLConfig) mechanism(log *slog.Logger) (sasl.Mechanism, error) {
 	default:
 		return scramMechanism(scram.SHA512, s.Username, password)
 	}
+}
+
+// passwordFile is a mechanism whose password is read from its file for each new
+// connection, so that one that rotates needs no restart. While the file cannot be read
+// the password before serves, with a warning. Safe for concurrent use.
+type passwordFile struct {
+	cfg  SASLConfig
+	log  *slog.Logger
+	name string
+
+	mu        sync.Mutex
+	password  string
+	mechanism sasl.Mechanism
+}
+
+var _ sasl.Mechanism = (*passwordFile)(nil)
+
+// Name implements sasl.Mechanism.
+func (f *passwordFile) Name() string { return f.name }
+
+// Start implements sasl.Mechanism.
+func (f *passwordFile) Start(ctx context.Context) (sasl.StateMachine, []byte, error) {
+	return f.present().Start(ctx)
+}
+
+// present is the mechanism with the password that the file has now.
+func (f *passwordFile) present() sasl.Mechanism {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	password, err := f.cfg.password()
+	if err == nil && password == f.password {
+		return f.mechanism
+	}
+	var m sasl.Mechanism
+	if err == nil {
+		m, err = f.cfg.with(password)
+	}
+	if err != nil {
+		f.log.Warn("SASL password not read again, the one before serves", "username", f.cfg.Username, "file", f.cfg.PasswordFile, "error", err)
+		return f.mechanism
+	}
+	f.log.Info("SASL password changed", "username", f.cfg.Username, "file", f.cfg.PasswordFile)
+	f.password, f.mechanism = password, m
+	return m
 }
 
 func (s SASLConfig) password() (string, error) {

@@ -181,6 +181,42 @@ func TestSASLMechanismsAuthenticateAndWrongPasswordsAreRefused(t *testing.T) {
 	}
 }
 
+func TestAPasswordFileThatChangesServesNewConnections(t *testing.T) {
+	t.Parallel()
+	var log bytes.Buffer
+	file := filepath.Join(t.TempDir(), "password")
+	writeFile(t, file, []byte("old\n"))
+	var cfg Config
+	security := Security{SASL: SASLConfig{Mechanism: "plain", Username: "user", PasswordFile: file}, Log: slog.New(slog.NewTextHandler(&log, nil))}
+	if err := security.Apply(&cfg); err != nil {
+		t.Fatal(err)
+	}
+	for _, step := range []struct {
+		do         func()
+		want, said string
+	}{
+		{func() {}, "old", ""},
+		{func() { writeFile(t, file, []byte("new\n")) }, "new", "SASL password changed"},
+		{func() { writeFile(t, file, nil) }, "new", "the one before serves"},
+		{func() {
+			if err := os.Remove(file); err != nil {
+				t.Error(err)
+			}
+		}, "new", "the one before serves"},
+		{func() { writeFile(t, file, []byte("newest")) }, "newest", "SASL password changed"},
+	} {
+		step.do()
+		log.Reset()
+		_, first, err := cfg.SASL.Start(t.Context())
+		if want := "\x00user\x00" + step.want; err != nil || string(first) != want {
+			t.Errorf("logs in with %q, %v, want %q", first, err, want)
+		}
+		if !strings.Contains(log.String(), step.said) || strings.Contains(log.String(), step.want) || step.said == "" && log.Len() > 0 {
+			t.Errorf("log %q, want %q and no password", &log, step.said)
+		}
+	}
+}
+
 func TestSecurityMistakesNameTheFileOrTheCure(t *testing.T) {
 	t.Parallel()
 	a := newAuthority(t)
