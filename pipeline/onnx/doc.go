@@ -9,6 +9,7 @@
 //	modelfile.go      reads names from the file that the runtime does not tell
 //	vet.go            refuses what is not safe to load; initializer.go holds sizes against the file,
 //	                  externaldata.go the files beside it; walk.go goes through protobuf
+//	private.go        a copy that nobody changes between the check and the load
 //	signature.go      inputs, outputs and which axis counts rows
 //	candidates.go     what the declarations let one guess about rows
 //	probe.go          may rows share a batch? coupling.go compares, trials.go makes the rows

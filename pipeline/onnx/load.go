@@ -71,6 +71,8 @@ type opened struct {
 	cfg      Config
 	log      *slog.Logger
 	loc      *location
+	path     string // what is checked and loaded: the file, or its private copy
+	private  string // the copy's folder, "" without one
 	sha256   string
 	file     *modelFile
 	sessions []*session
@@ -97,14 +99,15 @@ func open(ctx context.Context, cfg Config, tel *pipeline.Telemetry) (*opened, er
 		reg = tel.Metrics
 	}
 	fallbacks := reg.Counter("sluice_device_fallback", "Models that run on the CPU because CUDA could not start.").With()
+	defer o.disclose()
 	if err := o.find(); err != nil {
 		return nil, err
 	}
-	inputs, outputs, err := describe(o.loc.file, o.file)
+	inputs, outputs, err := describe(o.path, o.file)
 	if err != nil {
 		return nil, err
 	}
-	o.sessions, o.fellBack, err = openSessions(o.loc.file, inputs, outputs, &o.cfg, o.log)
+	o.sessions, o.fellBack, err = openSessions(o.path, inputs, outputs, &o.cfg, o.log)
 	if err != nil {
 		return nil, err
 	}
@@ -129,10 +132,18 @@ func (o *opened) find() (err error) {
 	if o.sha256, err = digest(o.loc.file, o.cfg.SHA256); err != nil {
 		return err
 	}
-	o.log.Info("model found", "model", o.loc.name, "version", o.loc.version, "file", o.loc.file, "sha256", o.sha256)
 	if o.file, err = readModelFile(o.loc.file); err != nil {
 		return err
 	}
+	if o.enclose(o.file.external); o.private != "" { // what counts is what the copy says
+		if o.sha256, err = digest(o.path, o.cfg.SHA256); err == nil {
+			o.file, err = readModelFile(o.path)
+		}
+		if err != nil {
+			return fmt.Errorf("private copy of %s: %w", o.loc.file, err)
+		}
+	}
+	o.log.Info("model found", "model", o.loc.name, "version", o.loc.version, "file", o.loc.file, "sha256", o.sha256)
 	if warning := o.uncovered(); warning != "" {
 		o.log.Warn(warning, "model", o.loc.name)
 	}
