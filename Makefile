@@ -83,11 +83,13 @@ accept: build bench-venv ## hold the promises on a real Kafka against Python, fr
 # Fault campaigns; six minutes with these defaults. Ten seeds of every kind take hours: one JSON file a run is kept in
 # bin/faults-runs, and the same command with -resume goes on after an interruption. For example:
 # make faults ARGS="-resume -seeds 1-10 -delivery exactly-once,at-least-once -out deploy/bench/results/faults.md"
+# With three brokers: make faults NODES=3 ARGS="-kinds leaders,kill -seeds 1-10"
+NODES := 1
 .PHONY: faults
 faults: build ## processes under kills, freezes, churn, a bad network and a killed broker: nothing lost, nothing twice
 	go build -tags failpoint -o bin/sluice-failpoint ./cmd/sluice
 	go build -o bin/faults ./deploy/bench/faults
-	deploy/kafka/broker.sh with -- bash -c 'bin/faults -restart-broker "deploy/kafka/broker.sh restart $$KAFKA_DIR" $(ARGS)'
+	deploy/kafka/broker.sh with -n $(NODES) -- bash -c 'bin/faults -restart-broker "deploy/kafka/broker.sh restart $$KAFKA_DIR \$$NODE" $(ARGS)'
 
 # Worlds on an embedded broker in virtual time, each under 5 to 50 faults; goes on where it was stopped. For example:
 # make simulate ARGS="-seeds 10000 -out deploy/bench/results/simulate.md"; one seed with its plan and log: ARGS="-v -first 17";

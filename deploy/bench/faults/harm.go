@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"os/exec"
+	"strconv"
 	"syscall"
 	"time"
 
@@ -37,6 +39,7 @@ var harms = []harm{
 	{name: "steps", title: "each process kills itself in a window of its commit, a join or a split batch, and is started again", model: &gather, failing: (*run).step, during: (*run).dieInSteps},
 	{name: "crash", title: "records that kill the process that runs them, each time, as a model that aborts would; it is started again", model: &deadly, failing: (*run).deadly, during: (*run).dieOfRecords},
 	{name: "broker", title: "kill -9 of the only broker, started again", most: 2, do: (*run).killBroker},
+	{name: "leaders", title: "kill -9 of one of three brokers at random, started again: leaders and coordinators move", do: (*run).killLeader},
 	{name: "recovery", title: "times to recover: kill -9, join and leave, 10 s without a network, broker killed", proxied: true, measures: true, during: measured((*run).recovery)},
 	{name: "sigterm", title: "SIGTERM of one of the two under load, nothing redone", clean: true, measures: true, during: measured((*run).sigterm)},
 	{name: "rolling", title: "rolling restart of three members, nothing redone", clean: true, measures: true, during: measured((*run).rolling)},
@@ -98,12 +101,28 @@ func (r *run) freeze(ctx context.Context) error {
 	return errors.Join(err, p.Signal(syscall.SIGCONT))
 }
 
-func (r *run) killBroker(ctx context.Context) error {
+func (r *run) killBroker(ctx context.Context) error { return r.restartBroker(ctx, "") }
+
+func (r *run) killLeader(ctx context.Context) error {
+	brokers, err := r.Admin.ListBrokers(ctx)
+	if err != nil {
+		return err
+	}
+	nodes := brokers.NodeIDs()
+	if len(nodes) < 3 {
+		return fmt.Errorf("needs three brokers, there are %d: make faults NODES=3", len(nodes))
+	}
+	return r.restartBroker(ctx, strconv.Itoa(int(nodes[r.random.IntN(len(nodes))])))
+}
+
+// restartBroker runs the command with the node in NODE; "" is all that there are.
+func (r *run) restartBroker(ctx context.Context, node string) error {
 	if r.restart == "" {
 		return errors.New("needs -restart-broker")
 	}
-	out, err := exec.CommandContext(ctx, "bash", "-c", r.restart).CombinedOutput()
-	if err != nil {
+	cmd := exec.CommandContext(ctx, "bash", "-c", r.restart)
+	cmd.Env = append(os.Environ(), "NODE="+node)
+	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("%s: %w\n%s", r.restart, err, out)
 	}
 	return nil

@@ -29,7 +29,7 @@ func main() {
 	flag.IntVar(&c.rate, "rate", 2500, "records a second")
 	flag.IntVar(&c.harms, "harms", 12, "how often a run is harmed, at least, where the kind's own times allow it")
 	flag.IntVar(&c.poison, "poison", 997, "each n-th record cannot be decoded; 0 for none")
-	flag.StringVar(&c.restart, "restart-broker", "", "shell command that kills the broker with SIGKILL and starts it again")
+	flag.StringVar(&c.restart, "restart-broker", "", "shell command that kills the broker $NODE (empty: all) with SIGKILL and starts it again")
 	flag.StringVar(&c.Bin, "bin", "bin/sluice", "the service binary")
 	flag.StringVar(&c.failing, "failing-bin", "bin/sluice-failpoint", "the service built with the tag failpoint, for steps")
 	flag.StringVar(&c.Zoo, "zoo", "pipeline/onnx/testdata/zoo", "folder of the model zoo")

@@ -89,8 +89,8 @@ func (l *Lab) Close(ctx context.Context) {
 	fmt.Fprintln(os.Stderr, "bench: logs and configurations are in", l.Dir)
 }
 
-// Topic makes a topic of so many partitions and gives its name. Configuration
-// entries come as name=value.
+// Topic makes a topic of so many partitions, with as many replicas as is usual for the
+// brokers, and gives its name. Configuration entries come as name=value.
 func (l *Lab) Topic(ctx context.Context, name string, partitions int32, config ...string) (string, error) {
 	full := l.ID + "." + name
 	settings := map[string]*string{}
@@ -98,7 +98,7 @@ func (l *Lab) Topic(ctx context.Context, name string, partitions int32, config .
 		k, v, _ := strings.Cut(c, "=")
 		settings[k] = &v
 	}
-	if _, err := l.Admin.CreateTopic(ctx, partitions, 1, settings, full); err != nil {
+	if _, err := l.Admin.CreateTopic(ctx, partitions, -1, settings, full); err != nil {
 		return full, err
 	}
 	// A broker that is busy says so before it leads the partitions.
