@@ -153,6 +153,34 @@ func TestOnlyEqualShapesShareABatch(t *testing.T) {
 	})
 }
 
+// What a run takes of memory grows with its inputs: rows of varying shapes that are
+// giants do not come by the hundred.
+func TestGiantRowsOfVaryingShapesShareSmallBatches(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		const each = 3 << 20 / 4 // numbers of 4 bytes
+		giant, huge := []byte(strings.Repeat("1 ", each)), []byte(strings.Repeat("1 ", 4*each))
+		r := newRig(pipelinetest.SourceConfig{PerPartition: 12, Ordered: true, Value: func(_ int32, offset int64) []byte {
+			switch {
+			case offset < 5:
+				return giant
+			case offset < 7:
+				return huge
+			}
+			return []byte("1")
+		}})
+		r.cfg.Workers, r.cfg.Decoders = 1, 1
+
+		r.run(t)
+
+		got := sizes(r.model.Runs())
+		slices.Sort(got)
+		if want := []int{1, 1, 1, 2, 2, 5}; !slices.Equal(got, want) {
+			t.Errorf("batches = %v, want %v", got, want)
+		}
+	})
+}
+
 func TestModelThatRunsAloneGetsSingleItems(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

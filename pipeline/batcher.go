@@ -50,10 +50,31 @@ func (b *batcher) add(items []*Item, at int64) {
 	b.signal()
 }
 
+// varyingBytes is how much input a batch of rows with varying shapes holds, but for its
+// first item: what the runtime needs for a run grows with it, some ten times as much, and
+// how large the rows of other people are nobody says in max_rows.
+const varyingBytes = 8 << 20
+
+// most is how many rows a batch of items like this one may have.
+func (b *batcher) most(it *Item) int {
+	if !b.sig.Varying {
+		return b.maxRows
+	}
+	bytes := 0
+	for i := range it.Req.Inputs {
+		bytes += len(it.Req.Inputs[i].Data)
+	}
+	if bytes == 0 {
+		return b.maxRows
+	}
+	return min(b.maxRows, max(1, varyingBytes/bytes)*max(1, it.Req.Rows))
+}
+
 // place puts an item into the growing batch of its shape. An item with more rows
 // than a batch may have becomes a batch of its own. mu is held.
 func (b *batcher) place(it *Item, at int64) {
-	if b.sig.Alone || it.Req.Rows >= b.maxRows {
+	most := b.most(it)
+	if b.sig.Alone || it.Req.Rows >= most {
 		alone := newOpenBatch(at)
 		alone.append(it)
 		alone.readyAt = at
@@ -62,7 +83,7 @@ func (b *batcher) place(it *Item, at int64) {
 	}
 	key := b.keyOf(it)
 	batch := b.growing[key]
-	if batch != nil && batch.Rows+it.Req.Rows > b.maxRows {
+	if batch != nil && batch.Rows+it.Req.Rows > most {
 		b.fill(batch, at)
 		batch = nil
 	}
@@ -76,7 +97,7 @@ func (b *batcher) place(it *Item, at int64) {
 		b.deadlines++
 	}
 	batch.append(it)
-	if batch.Rows == b.maxRows {
+	if batch.Rows >= most {
 		b.fill(batch, at)
 	}
 }

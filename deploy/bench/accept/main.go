@@ -43,11 +43,12 @@ var points = []point{
 	{5, "a data-dependent failure on one row in 256: only the guilty rows", guiltyRows},
 	{6, "memory bound under a slow model and a broker restart", bounded},
 	{8, "every model of the zoo is treated right", everyModel},
+	{9, "resident memory under a slow sink, bombs and giant tensors", ceiling},
 	{7, "first figures beside a Python loop", firstFigures},
 }
 
 func main() {
-	which := flag.String("points", "1,2,3,4,5,6,8,7", "the points to show")
+	which := flag.String("points", "1,2,3,4,5,6,8,9,7", "the points to show")
 	l := &campaign{Lab: &lab.Lab{}}
 	flag.IntVar(&l.records, "records", 200_000, "records of 784 floats (points 1 to 4 and 7)")
 	flag.StringVar(&l.Bin, "bin", "bin/sluice", "the service binary")
