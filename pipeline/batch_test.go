@@ -1,8 +1,10 @@
 package pipeline_test
 
 import (
+	"context"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -153,13 +155,63 @@ func TestOnlyEqualShapesShareABatch(t *testing.T) {
 	})
 }
 
+// raw is a codec whose values are the tensors' bytes. It tells how many items were
+// decoded and had not run.
+type raw struct {
+	pipelinetest.Codec
+	model         *pipelinetest.Model
+	decoded, most atomic.Int64
+}
+
+func (a *raw) Decode(rec *schemas.Record, req *schemas.Request) error {
+	ran := 0
+	for _, run := range a.model.Runs() {
+		ran += len(run)
+	}
+	a.most.Store(max(a.most.Load(), a.decoded.Add(1)-int64(ran)))
+	req.Inputs = []schemas.Tensor{{Name: "x", Type: schemas.FP32, Shape: []int64{1, int64(len(rec.Value) / 4)}, Data: rec.Value}}
+	return nil
+}
+
+// blind is a model that does not look at its inputs, for giants.
+type blind struct{ *pipelinetest.Model }
+
+func (m blind) Run(ctx context.Context, batch *pipeline.Batch) error {
+	inputs := make([]schemas.Tensor, len(batch.Items))
+	for i, it := range batch.Items {
+		inputs[i] = it.Req.Inputs[0]
+		it.Req.Inputs[0].Data, it.Req.Inputs[0].Shape = inputs[i].Data[:4], []int64{1, 1}
+	}
+	err := m.Model.Run(ctx, batch)
+	for i, it := range batch.Items {
+		it.Req.Inputs[0] = inputs[i]
+	}
+	return err
+}
+
+// runRaw carries everything, which are bytes of tensors.
+func (r *rig) runRaw(t *testing.T) (ahead int64) {
+	t.Helper()
+	codec := &raw{model: r.model}
+	pipe, err := pipeline.New(r.cfg, r.src, codec, blind{r.model}, r.sink, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := pipe.Run(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if c := pipe.Counts(); c.Predicted != c.Received || c.Received == 0 {
+		t.Errorf("%+v, want all predicted", c)
+	}
+	return codec.most.Load()
+}
+
 // What a run takes of memory grows with its inputs: rows of varying shapes that are
 // giants do not come by the hundred.
 func TestGiantRowsOfVaryingShapesShareSmallBatches(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		const each = 3 << 20 / 4 // numbers of 4 bytes
-		giant, huge := []byte(strings.Repeat("1 ", each)), []byte(strings.Repeat("1 ", 4*each))
+		giant, huge := make([]byte, 2<<20), make([]byte, 12<<20)
 		r := newRig(pipelinetest.SourceConfig{PerPartition: 12, Ordered: true, Value: func(_ int32, offset int64) []byte {
 			switch {
 			case offset < 5:
@@ -167,18 +219,44 @@ func TestGiantRowsOfVaryingShapesShareSmallBatches(t *testing.T) {
 			case offset < 7:
 				return huge
 			}
-			return []byte("1")
+			return giant[:4]
 		}})
-		r.cfg.Workers, r.cfg.Decoders = 1, 1
+		r.cfg.Workers, r.cfg.Decoders = 1, 2
 
-		r.run(t)
+		r.runRaw(t)
 
 		got := sizes(r.model.Runs())
 		slices.Sort(got)
-		if want := []int{1, 1, 1, 2, 2, 5}; !slices.Equal(got, want) {
+		if want := []int{1, 1, 1, 4, 5}; !slices.Equal(got, want) {
 			t.Errorf("batches = %v, want %v", got, want)
 		}
 	})
+}
+
+// Decoded giants take memory that nobody has counted: few wait for the model.
+func TestFewGiantsAreDecodedAhead(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		decoders int
+		most     int64
+	}{
+		// 64 MiB wait; at first each decodes 16, not knowing how large they are.
+		"decoders of their own": {2, 64/3 + 2*16 + 2},
+		"workers that decode":   {1, 16 + 2},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				giant := make([]byte, 3<<20)
+				r := newRig(pipelinetest.SourceConfig{PerPartition: 100, Ordered: true, Value: func(int32, int64) []byte { return giant }})
+				r.cfg.Workers, r.cfg.Decoders = 1, c.decoders
+				r.model.Delay = time.Millisecond
+				if ahead := r.runRaw(t); ahead > c.most {
+					t.Errorf("%d items of 3 MiB decoded ahead of their run, want at most %d", ahead, c.most)
+				}
+			})
+		})
+	}
 }
 
 func TestModelThatRunsAloneGetsSingleItems(t *testing.T) {

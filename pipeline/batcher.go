@@ -17,6 +17,9 @@ type batcher struct {
 	sig      *schemas.Signature
 	runs     costModel     // the model's time by rows
 	wake     chan struct{} // size 1: a signal
+	// waiting counts the inputs of batches that nobody has taken, for decoders that are
+	// not the workers; nil without such.
+	waiting *Budget
 
 	mu        sync.Mutex
 	open      batchList             // may still grow, oldest first item first
@@ -55,28 +58,38 @@ func (b *batcher) add(items []*Item, at int64) {
 // how large the rows of other people are nobody says in max_rows.
 const varyingBytes = 8 << 20
 
-// most is how many rows a batch of items like this one may have.
-func (b *batcher) most(it *Item) int {
-	if !b.sig.Varying {
-		return b.maxRows
-	}
-	bytes := 0
+// aheadBytes is how much input decoders of their own may have waiting: enough for
+// several batches of any usual model.
+const aheadBytes = 64 << 20
+
+// inputBytes is what the item's decoded inputs take, roughly.
+func inputBytes(it *Item) (n int64) {
 	for i := range it.Req.Inputs {
-		bytes += len(it.Req.Inputs[i].Data)
+		n += int64(len(it.Req.Inputs[i].Data) + 16*len(it.Req.Inputs[i].Strings))
 	}
-	if bytes == 0 {
+	return n
+}
+
+// most is how many rows a batch of items like this one, of so many bytes, may have.
+func (b *batcher) most(it *Item, bytes int64) int {
+	if !b.sig.Varying || bytes == 0 {
 		return b.maxRows
 	}
-	return min(b.maxRows, max(1, varyingBytes/bytes)*max(1, it.Req.Rows))
+	return min(b.maxRows, max(1, int(varyingBytes/bytes))*max(1, it.Req.Rows))
 }
 
 // place puts an item into the growing batch of its shape. An item with more rows
 // than a batch may have becomes a batch of its own. mu is held.
 func (b *batcher) place(it *Item, at int64) {
-	most := b.most(it)
+	bytes := inputBytes(it)
+	if b.waiting != nil {
+		b.waiting.Add(bytes)
+	}
+	most := b.most(it, bytes)
 	if b.sig.Alone || it.Req.Rows >= most {
 		alone := newOpenBatch(at)
 		alone.append(it)
+		alone.bytes = bytes
 		alone.readyAt = at
 		b.full.push(alone)
 		return
@@ -97,6 +110,7 @@ func (b *batcher) place(it *Item, at int64) {
 		b.deadlines++
 	}
 	batch.append(it)
+	batch.bytes += bytes
 	if batch.Rows >= most {
 		b.fill(batch, at)
 	}
@@ -159,6 +173,9 @@ func (b *batcher) take(timer *time.Timer) *openBatch {
 func (b *batcher) poll() (batch *openBatch, wait time.Duration, ended bool) {
 	b.mu.Lock()
 	batch, wait = b.pick(now())
+	if batch != nil && b.waiting != nil {
+		b.waiting.Release(batch.bytes)
+	}
 	more := b.open.head != nil || b.full.head != nil
 	closed := b.closed
 	b.mu.Unlock()

@@ -21,6 +21,10 @@ func (w *worker) carryAll(ctx context.Context) {
 			batch.recycle()
 			continue
 		}
+		if rest := w.decoder.rest; len(rest) > 0 {
+			w.carry(ctx, rest)
+			continue
+		}
 		items, ended := w.p.inbox.take(w.decoder.items[:0], w.piece)
 		w.decoder.items = items
 		switch {
@@ -41,8 +45,9 @@ func (w *worker) carryAll(ctx context.Context) {
 // carry decodes the items and runs them at once where they may share a batch that
 // need not wait; else they go to the batcher.
 func (w *worker) carry(ctx context.Context, items []*Item) {
-	began, n := now(), len(items)
+	began := now()
 	ready := w.decoder.decode(ctx, items)
+	n := len(items) - len(w.decoder.rest)
 	if len(ready) == 0 {
 		return
 	}

@@ -16,6 +16,8 @@ type decoder struct {
 	p       *Pipeline
 	staging staging
 	items   []*Item // taken from the inbox
+	rest    []*Item // of them, not decoded yet
+	each    int64   // bytes of inputs of each of the last ones
 	done    []*Item
 	scratch []*Item
 }
@@ -24,8 +26,13 @@ type decoder struct {
 func (p *Pipeline) decodeAll(ctx context.Context) {
 	d := decoder{p: p}
 	for ok := true; ok; {
-		if d.items, ok = p.inbox.next(d.items[:0], p.chunk); ok {
-			p.batcher.add(d.decode(ctx, d.items), now())
+		if d.items, ok = p.inbox.next(d.items[:0], p.chunk); !ok {
+			return
+		}
+		for d.rest = d.items; len(d.rest) > 0; {
+			// Workers take what waits without a decoder's help, so this ends.
+			_ = p.batcher.waiting.Reserve(ctx, 0)
+			p.batcher.add(d.decode(ctx, d.rest), now())
 		}
 	}
 }
@@ -36,17 +43,25 @@ func (p *Pipeline) chunk(waiting, takers int) int {
 	return min(chunkItems, (waiting+takers-1)/takers)
 }
 
-// decode decodes the items; what needs no model goes straight to its partition,
-// the rest is returned: the same slice.
+// pieceBytes ends a piece early: what is decoded ahead of a run takes memory, which one
+// record may need thousands of times as much of as another.
+const pieceBytes = 4 << 20
+
+// decode decodes the items, or the first of them when those have pieceBytes of inputs;
+// the others are left in rest. What needs no model goes straight to its partition; what
+// does is returned: the same slice.
 func (d *decoder) decode(ctx context.Context, items []*Item) (ready []*Item) {
 	ready, d.done = items[:0], d.done[:0]
 	d.staging.begin()
-	at := now()
-	for len(items) > 0 {
+	at, bytes := now(), int64(0)
+	for len(items) > 0 && bytes < pieceBytes {
 		n := min(clockItems, len(items))
+		if d.each > 0 { // as large as the last ones
+			n = min(n, max(1, int((pieceBytes-bytes)/d.each)))
+		}
 		part := items[:n]
 		items = items[n:]
-		from := at
+		from, before := at, bytes
 		for i, it := range part {
 			if !it.state.lane.admits(it) {
 				part[i] = nil
@@ -55,10 +70,15 @@ func (d *decoder) decode(ctx context.Context, items []*Item) (ready []*Item) {
 			}
 			it.state.decodeAt = from
 			it.state.needsModel = d.p.decode(it, from, &d.staging)
+			if !it.state.staged {
+				bytes += inputBytes(it)
+			}
 		}
 		at = now()
+		d.each = (bytes - before) / int64(n)
 		ready = d.sort(part, ready, from, at)
 	}
+	d.rest = items
 	d.scratch = finishAll(ctx, d.done, d.scratch)
 	return ready
 }

@@ -12,6 +12,7 @@ type openBatch struct {
 	firstAt    int64 // when its first item came
 	readyAt    int64 // from when on it waited only for a worker
 	deadline   int64 // the earliest of its items, 0 for none
+	bytes      int64 // of its inputs
 	prev, next *openBatch
 }
 

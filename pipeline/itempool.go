@@ -36,6 +36,15 @@ func (it *Item) recycle() {
 	itemPool.Put(it)
 }
 
+// shed drops large inputs that have had their run: the sink may take its time.
+func (it *Item) shed() {
+	for i := range it.Req.Inputs {
+		if x := &it.Req.Inputs[i]; cap(x.Data) > keepBytes && !it.state.staged {
+			x.Data = nil
+		}
+	}
+}
+
 // emptied is a request without content that keeps its tensors' memory.
 func emptied(req schemas.Request) schemas.Request {
 	kept := schemas.Request{ID: req.ID[:0], Include: nil, Outputs: req.Outputs[:0], Inputs: req.Inputs}

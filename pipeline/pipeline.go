@@ -59,6 +59,8 @@ func New(cfg Config, src Source, codec Codec, model Model, sink Sink, tel *Telem
 	wake := make(chan struct{}, 1)
 	if p.joined { // the same goroutines take from both
 		wake = p.batcher.wake
+	} else {
+		p.batcher.waiting = NewBudget(aheadBytes)
 	}
 	p.inbox = newInbox(max(inboxItems, 2*p.cfg.Workers*p.batcher.maxRows), wake)
 	p.device = newDeviceWatch(&p.tel)

@@ -143,6 +143,7 @@ func (w *worker) encode(items []*Item) {
 		if err := w.p.encodeResult(it); err != nil {
 			it.fail(err)
 		}
+		it.shed()
 	}
 	at, outputs := now(), int64(0)
 	for _, it := range items {
