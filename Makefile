@@ -110,7 +110,7 @@ fuzz: ## every fuzz target for a minute each: decoders, the fetch parser, answer
 .PHONY: bench
 bench: build bench-venv ## sluice beside its rivals: speed, CPU, memory, latency, limits; writes deploy/bench/results
 	go build -o bin/compare ./deploy/bench/compare
-	KAFKA_JVM="-Xmx1g -XX:+UseSerialGC" deploy/kafka/broker.sh with -- bin/compare -python $(BENCH_VENV)/bin/python $(ARGS)
+	KAFKA_JVM="-Xmx1g -XX:+UseSerialGC" deploy/kafka/broker.sh with -n $(NODES) -- bin/compare -python $(BENCH_VENV)/bin/python $(ARGS)
 
 .PHONY: rivals
 rivals: ## vet, test and build the bench's rivals in Go, one of which is a module of its own

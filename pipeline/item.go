@@ -37,7 +37,7 @@ type Item struct {
 	schemas.Record
 	// TopicID is the topic's UUID, zero where the source knows none.
 	TopicID [16]byte
-	// Buffer, when set, is released once, when the item has its outcome.
+	// Buffer, when set, is released once, when the item has its outcome or is unloaded.
 	Buffer Releaser
 
 	Req schemas.Request
@@ -84,6 +84,7 @@ type itemState struct {
 	dropped    bool    // begin refused it; only its worker reads this
 	needsModel bool    // decoding gave it no outcome yet; only its decoder reads this
 	staged     bool    // Req's data lies in a stage, which is not the item's
+	written    bool    // the broker has its outcome, in a transaction; counted in slots
 	// outputBytes is what Output added to the budget.
 	outputBytes int64
 

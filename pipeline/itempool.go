@@ -16,6 +16,20 @@ var itemPool = sync.Pool{New: func() any { return new(Item) }}
 // and encoding fill again. Settle gives it back.
 func NewItem() *Item { return itemPool.Get().(*Item) }
 
+// Unload gives the buffer of the input back ahead of the outcome: for a sink that has
+// copied the outcome's record and settles the item much later, by a transaction. What
+// the item says of its input's bytes is gone then (Key, Value, Headers, trace context).
+func (it *Item) Unload() {
+	it.Req.GiveBack()
+	clear(it.Headers)
+	it.Headers, it.Key, it.Value = it.Headers[:0], nil, nil
+	it.TraceParent, it.TraceState = "", ""
+	if b := it.Buffer; b != nil {
+		it.Buffer = nil
+		b.Release()
+	}
+}
+
 // recycle gives an item's buffer to its source and the item to the pool.
 func (it *Item) recycle() {
 	it.Req.GiveBack()

@@ -42,6 +42,7 @@ type Partition struct {
 	ring       ring
 	position   int64
 	inFlight   int
+	written    int      // of them: their slots are free (Written)
 	ready      []uint64 // order none: held places, in the order of finishing
 	sentEnd    uint64   // one past the highest place sent
 	sent       int      // how many places the sink has now
@@ -143,6 +144,14 @@ func (p *Partition) InFlight() int {
 	return p.inFlight
 }
 
+// Unwritten is how many of these still have a slot: all but those whose outcome is in a
+// transaction that is being committed.
+func (p *Partition) Unwritten() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.inFlight - p.written
+}
+
 // Oldest is the oldest record not yet settled, for lag in seconds.
 func (p *Partition) Oldest() (offset, timestampMs int64, ok bool) {
 	p.mu.Lock()
@@ -167,9 +176,9 @@ func (p *Partition) oldestFetch() (unixNano int64, ok bool) {
 
 // settled ends a record's stay: durable ones let the position move over the
 // settled prefix (I2). It reports whether the record was acknowledged.
-func (p *Partition) settled(seq uint64, durable bool) bool {
+func (p *Partition) settled(it *Item, durable bool) bool {
 	p.mu.Lock()
-	if !p.settle(seq, durable) {
+	if !p.settle(it, durable) {
 		p.mu.Unlock()
 		return false
 	}
@@ -186,15 +195,18 @@ func (p *Partition) settled(seq uint64, durable bool) bool {
 }
 
 // settle marks a record as settled; false when nothing moves with it. mu is held.
-func (p *Partition) settle(seq uint64, durable bool) bool {
+func (p *Partition) settle(it *Item, durable bool) bool {
 	p.inFlight--
+	if it.state.written {
+		p.written--
+	}
 	if p.inFlight < 0 {
 		panic("BUG: an item was settled twice")
 	}
 	if p.closed || !durable { // I3: an older epoch moves nothing
 		return false
 	}
-	e := p.ring.at(seq)
+	e := p.ring.at(it.state.seq)
 	if e.state == entrySettled {
 		panic("BUG: an item was settled twice")
 	}

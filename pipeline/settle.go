@@ -12,7 +12,7 @@ func (it *Item) Settle(err error) {
 		if err != nil {
 			lane.refuse(it.state.seq, err)
 		}
-		if !lane.settled(it.state.seq, err == nil) {
+		if !lane.settled(it, err == nil) {
 			outcome = Abandoned
 		}
 	}
@@ -30,7 +30,7 @@ func (it *Item) final() Outcome {
 // abandon drops an item that was never acknowledged: it will come again.
 func (it *Item) abandon() {
 	if it.state.lane != nil {
-		it.state.lane.settled(it.state.seq, false)
+		it.state.lane.settled(it, false)
 	}
 	it.end(Abandoned)
 }
@@ -43,11 +43,15 @@ func (it *Item) end(outcome Outcome) {
 		it.recycle()
 		return
 	}
+	written := 0
+	if it.state.written {
+		written = 1
+	}
 	pipe.telemetry.settled(it, outcome)
 	if it.state.outputBytes > 0 && pipe.cfg.Budget != nil {
 		pipe.cfg.Budget.Release(it.state.outputBytes)
 	}
 	it.recycle()
 	pipe.counts.add(outcome, 1)
-	pipe.slots.release(1)
+	pipe.slots.release(1, written)
 }

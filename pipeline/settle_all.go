@@ -28,7 +28,7 @@ func (p *Partition) settleAll(items []*Item) {
 	p.mu.Lock()
 	for _, it := range items {
 		it.state.outcome = it.final()
-		if !p.settle(it.state.seq, true) {
+		if !p.settle(it, true) {
 			it.state.outcome = Abandoned
 		}
 	}
@@ -47,10 +47,13 @@ func (p *Partition) settleAll(items []*Item) {
 func (p *Pipeline) endAll(items []*Item) {
 	p.telemetry.settledAll(items)
 	var outcomes [Abandoned + 1]int64
-	outputs := int64(0)
+	outputs, written := int64(0), 0
 	for _, it := range items {
 		outcomes[it.state.outcome]++
 		outputs += it.state.outputBytes
+		if it.state.written {
+			written++
+		}
 		it.recycle()
 	}
 	if outputs > 0 && p.cfg.Budget != nil {
@@ -61,5 +64,5 @@ func (p *Pipeline) endAll(items []*Item) {
 			p.counts.add(Outcome(o), n)
 		}
 	}
-	p.slots.release(len(items))
+	p.slots.release(len(items), written)
 }

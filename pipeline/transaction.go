@@ -10,6 +10,26 @@ var ErrRedo = errors.New("transaction not committed: the outcomes are made again
 // ErrSuperseded is another process that took this one's place: it is for good.
 var ErrSuperseded = errors.New("replaced by another process of the same name")
 
+// Written says that the broker has the outcomes of these items, which are of one pipeline,
+// in a transaction that is not committed yet: their slots are free for others, so that
+// decoding and running go on while it commits. The sink still settles each.
+func Written(items []*Item) {
+	if len(items) == 0 {
+		return
+	}
+	eachLane(items, func(p *Partition, some []*Item) {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		p.written += len(some)
+		for _, it := range some {
+			it.state.written = true
+		}
+	})
+	if pipe := items[0].state.pipe; pipe != nil {
+		pipe.slots.write(len(items))
+	}
+}
+
 // Failing says that the epoch has ended, or ends as soon as the sink has nothing of it:
 // its position moves no further, and what it has sent may be made again.
 func (p *Partition) Failing() bool {

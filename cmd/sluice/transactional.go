@@ -20,8 +20,9 @@ func (s *service) transactional(ctx context.Context, clusterID string, input *co
 	id := s.cfg.TransactionalID(newUUID())
 	sink, err := producer.NewTransactionalSink(ctx, s.client, sinkConfig(s.cfg, clusterID, s.model), producer.TransactionConfig{
 		ID: id, Timeout: s.cfg.Transaction.Timeout, Group: s.cfg.Input.Group, Inputs: s.cfg.Input.Topics,
-		// A quarter: one part waits, one is being committed, and half is on its way.
-		MaxRecords: max(s.cfg.Input.MaxInFlight/4, 1), StartupWait: max(s.cfg.Startup.Wait, time.Second),
+		// Half: while one part is committed the other grows. A transaction costs the broker
+		// some milliseconds, however little is in it.
+		MaxRecords: max(s.cfg.Input.MaxInFlight/2, 1), StartupWait: max(s.cfg.Startup.Wait, time.Second),
 	}, tel)
 	switch {
 	case err == nil:

@@ -161,8 +161,10 @@ func (c Config) Validate() error {
 	return errors.Join(errs...)
 }
 
-// heartbeatInterval leaves room for two lost heartbeats in a session.
-func (c *Config) heartbeatInterval() time.Duration { return min(3*time.Second, c.SessionTimeout/3) }
+// heartbeatInterval leaves room for two lost heartbeats in a session. At most a second,
+// for a member hears of a rebalance by its next heartbeat: who takes over from a dead one
+// begins that much later.
+func (c *Config) heartbeatInterval() time.Duration { return min(time.Second, c.SessionTimeout/3) }
 
 // drainLimit is how long a rebalance waits for running work. The group's clock
 // began up to one heartbeat before this member heard of it, and the last commit

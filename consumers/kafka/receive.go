@@ -86,7 +86,7 @@ func (p *partition) takeHere(items []*pipeline.Item, n, share int, now int64) []
 	if p.lane == nil || p.phase == closed || p.laneErr.Load() != nil {
 		return items
 	}
-	n = min(n, share-p.lane.InFlight(), p.lane.Free())
+	n = min(n, share-p.lane.Unwritten(), p.lane.Free())
 	got := 0
 	var rec kafkawire.WireRecord
 	for got < n {

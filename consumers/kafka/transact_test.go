@@ -2,6 +2,7 @@ package kafka
 
 import (
 	"errors"
+	"log/slog"
 	"strconv"
 	"strings"
 	"testing"
@@ -15,6 +16,7 @@ import (
 
 	"github.com/sluice-ml/sluice/pipeline"
 	"github.com/sluice-ml/sluice/pipeline/pipelinetest"
+	producer "github.com/sluice-ml/sluice/producers/kafka"
 )
 
 func TestExactlyOnceCommitsOutcomesAndPositionsTogether(t *testing.T) {
@@ -38,6 +40,34 @@ func TestExactlyOnceCommitsOutcomesAndPositionsTogether(t *testing.T) {
 			}, opts...)
 		})
 	}
+}
+
+// While outcomes wait for their transaction the memory of their inputs is free for others.
+func TestOutcomesThatWaitForTheirTransactionHoldNoInputs(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func(w *world) {
+		w.exactTopics(1)
+		w.feed(1, 0, 200, everyTenth)
+		p, err := w.launch(settings{id: "a", commit: time.Minute, log: slog.New(slog.DiscardHandler)}, &pipelinetest.Model{})
+		if err != nil {
+			w.Fatal(err)
+		}
+		w.until(5*time.Second, "all is received", func() bool { return p.line.Counts().Received == 200 })
+		time.Sleep(time.Second)
+		held := int64(0)
+		for _, part := range p.src.gen.Load().parts {
+			held += part.held.Load()
+		}
+		if c := p.line.Counts(); held > 0 || c.Predicted+c.DeadLettered > 0 {
+			w.Errorf("%d bytes of inputs are held while their outcomes wait for a commit, %+v", held, c)
+		}
+		p.sink.(*producer.TransactionalSink).Mend() // asks for a transaction
+		w.caughtUp(1)
+		if err := p.stop(); err != nil {
+			w.Error(err)
+		}
+		w.wantOnce(1, 200, everyTenth)
+	})
 }
 
 // An output partition that may not be written takes its input partition out of the

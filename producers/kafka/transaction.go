@@ -270,6 +270,7 @@ func (t *transactor) commit(ctx context.Context, c *content, offsets *kafkawire.
 		}
 	}
 	failpoint.Here(failpoint.TxnProduced)
+	pipeline.Written(c.items)
 	if offsets != nil {
 		t.scope.group = offsets.Group
 		if err := t.offsets(ctx, offsets); err != nil {

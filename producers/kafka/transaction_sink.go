@@ -268,6 +268,7 @@ func (s *TransactionalSink) take(w *writer, it *pipeline.Item, now time.Time) (t
 		return false, err
 	}
 	s.filling.add(to, it, rec, now)
+	it.Unload()
 	s.pending++
 	if s.filling.bytes >= s.maxBytes {
 		s.full = append(s.full, s.filling)

@@ -32,7 +32,13 @@ type outage struct {
 	after   time.Duration // the pause before the next probe
 }
 
-// newTargetTopic asks for the topic's partitions and its largest batch.
+// fullBatch is how large a batch of a transaction may grow where the topic takes it: a
+// partition's batches are written one after the other, each a round trip that the
+// transaction takes longer. Below max.message.bytes' default, 1 MiB.
+const fullBatch = 768 << 10
+
+// newTargetTopic asks for the topic's partitions and its largest batch, which is
+// batchBytes where that is not known.
 func newTargetTopic(ctx context.Context, client *kafkawire.Client, name string, batchBytes int) (*targetTopic, error) {
 	meta, err := client.Metadata(ctx, name)
 	if err != nil {
@@ -47,7 +53,7 @@ func newTargetTopic(ctx context.Context, client *kafkawire.Client, name string, 
 	}
 	t := &targetTopic{name: name, batchBytes: batchBytes}
 	if n := maxMessage(ctx, client, name); n > 0 {
-		t.batchBytes = min(batchBytes, n)
+		t.batchBytes = min(max(batchBytes, fullBatch), n)
 	}
 	for i := range m.Partitions {
 		t.parts = append(t.parts, &target{topic: t, id: int32(i)})

@@ -115,6 +115,10 @@ func (b *bench) goals() []goal {
 		add("share of the additive limit, "+payload, bound, false, share, "1/(1/kafka + 1/decode + 1/ort + 1/encode)")
 	}
 	slices.SortFunc(all[4:], func(a, b goal) int { return -int(100 * (a.bound - b.bound)) })
+	for _, payload := range []string{"json", "raw", "event"} {
+		once := s.series(key{"drain", payload, lab.ExactlyOnce, "", 0}, rate)
+		add("drain, exactly-once over at least once, "+payload, 0.95, false, stats.Paired(once, s.series(key{"drain", payload, "sluice", "", 0}, rate)), "sluice")
+	}
 	raw := s.series(key{"limits", "tokens", partORT, "", 0}, func(g *leg) float64 { return g.Limit.Rate })
 	add("transformer, over onnxruntime alone", 0.95, false, stats.Paired(s.series(key{"limits", "tokens", "sluice", "", 0}, rate), raw), partORT)
 	cheapest := s.best("drain", "json", "", cpu, true)

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"encoding/binary"
 	"encoding/json"
 	"fmt"
 	"strconv"
@@ -41,6 +42,8 @@ type tally struct {
 	Wrong    int `json:"unlike_the_oracle"`
 	// Aborted are records that only read_uncommitted shows.
 	Aborted int64 `json:"aborted_hidden"`
+	// Transactions is how many were committed with outcomes in them, by their markers.
+	Transactions int `json:"transactions,omitempty"`
 }
 
 // violation says what the delivery level does not allow: nothing twice, or, at
@@ -109,9 +112,10 @@ func (r *run) visible(ctx context.Context) (time.Duration, error) {
 // inputs.
 func (r *run) tally(ctx context.Context) (*tally, error) {
 	t := &tally{Bound: r.bound()}
+	txns := markers{epochs: map[epoch]bool{}, partitions: map[string]int{}}
 	seen := make([]int, r.records)
 	last := map[string]int{}
-	err := r.committed(ctx, t, r.setup.Output, func(rec *kgo.Record) {
+	err := r.committed(ctx, t, &txns, r.setup.Output, func(rec *kgo.Record) {
 		var result struct {
 			ID      int
 			Outputs map[string][]float64
@@ -133,7 +137,7 @@ func (r *run) tally(ctx context.Context) (*tally, error) {
 	if err != nil {
 		return nil, err
 	}
-	err = r.committed(ctx, t, r.setup.DLQ, func(rec *kgo.Record) {
+	err = r.committed(ctx, t, &txns, r.setup.DLQ, func(rec *kgo.Record) {
 		id := letterID(rec.Value)
 		if id < 0 || id >= r.records || !r.poisoned(id) {
 			t.Wrong++
@@ -141,6 +145,7 @@ func (r *run) tally(ctx context.Context) (*tally, error) {
 		}
 		seen[id]++
 	})
+	t.Transactions = txns.count()
 	for _, n := range seen {
 		t.Outcomes += n
 		switch {
@@ -166,21 +171,53 @@ func letterID(value []byte) int {
 	return -1
 }
 
+// markers counts transactions by what they left in the topics.
+type markers struct {
+	epochs     map[epoch]bool
+	partitions map[string]int
+}
+
+// epoch is a transaction's own where they have one each (KIP-890).
+type epoch struct {
+	producer int64
+	epoch    int16
+}
+
+// add counts a commit marker: its key is a version and a type of two bytes each, 1 for
+// a commit (ControlRecordType).
+func (m *markers) add(rec *kgo.Record) {
+	if m == nil || len(rec.Key) < 4 || binary.BigEndian.Uint16(rec.Key[2:]) != 1 {
+		return
+	}
+	m.epochs[epoch{rec.ProducerID, rec.ProducerEpoch}] = true
+	m.partitions[fmt.Sprint(rec.Topic, "/", rec.Partition)]++
+}
+
+// count is exact where each transaction has its epoch, and otherwise a lower bound: one
+// need not write to every partition.
+func (m *markers) count() int {
+	most := len(m.epochs)
+	for _, n := range m.partitions {
+		most = max(most, n)
+	}
+	return most
+}
+
 // committed reads a topic to its end as franz-go's read_committed shows it, and
 // counts the records that it hides.
-func (r *run) committed(ctx context.Context, t *tally, topic string, f func(*kgo.Record)) error {
+func (r *run) committed(ctx context.Context, t *tally, txns *markers, topic string, f func(*kgo.Record)) error {
 	visible, all := int64(0), int64(0)
-	if err := r.read(ctx, topic, kgo.ReadCommitted(), func(rec *kgo.Record) { visible++; f(rec) }); err != nil {
+	if err := r.read(ctx, topic, kgo.ReadCommitted(), txns, func(rec *kgo.Record) { visible++; f(rec) }); err != nil {
 		return err
 	}
-	if err := r.read(ctx, topic, kgo.ReadUncommitted(), func(*kgo.Record) { all++ }); err != nil {
+	if err := r.read(ctx, topic, kgo.ReadUncommitted(), nil, func(*kgo.Record) { all++ }); err != nil {
 		return err
 	}
 	t.Aborted += all - visible
 	return nil
 }
 
-func (r *run) read(ctx context.Context, topic string, level kgo.IsolationLevel, f func(*kgo.Record)) error {
+func (r *run) read(ctx context.Context, topic string, level kgo.IsolationLevel, txns *markers, f func(*kgo.Record)) error {
 	ends, err := r.Admin.ListCommittedOffsets(ctx, topic)
 	if err != nil {
 		return err
@@ -205,7 +242,11 @@ func (r *run) read(ctx context.Context, topic string, level kgo.IsolationLevel, 
 		}
 		for rec := range fetches.RecordsAll() {
 			end, wanted := left[rec.Partition]
-			if wanted && !rec.Attrs.IsControl() && rec.Offset < end {
+			switch {
+			case !wanted || rec.Offset >= end:
+			case rec.Attrs.IsControl():
+				txns.add(rec)
+			default:
 				f(rec)
 			}
 			if rec.Offset >= end-1 {

@@ -22,6 +22,7 @@ type harm struct {
 	failing  func(r *run, i int) []string
 	measures bool // records come in until it has done, as many as that takes
 	clean    bool // nothing may come twice, in either delivery level
+	members  int  // that run from the start, regular ones if 0
 	most     int  // per run, where it takes long; 0 for as often as asked
 	do       func(r *run, ctx context.Context) error
 	// during replaces do where the harm has its own times: it goes on until loaded
@@ -42,7 +43,7 @@ var harms = []harm{
 	{name: "leaders", title: "kill -9 of one of three brokers at random, started again: leaders and coordinators move", do: (*run).killLeader},
 	{name: "recovery", title: "times to recover: kill -9, join and leave, 10 s without a network, broker killed", proxied: true, measures: true, during: measured((*run).recovery)},
 	{name: "sigterm", title: "SIGTERM of one of the two under load, nothing redone", clean: true, measures: true, during: measured((*run).sigterm)},
-	{name: "rolling", title: "rolling restart of three members, nothing redone", clean: true, measures: true, during: measured((*run).rolling)},
+	{name: "rolling", title: "rolling restart of three members, nothing redone", clean: true, measures: true, members: regular + 1, during: measured((*run).rolling)},
 }
 
 func kindNames() (names []string) {

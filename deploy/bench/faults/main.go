@@ -26,7 +26,7 @@ func main() {
 	flag.StringVar(&c.work, "work", "bin/faults-runs", "folder of the runs' JSON files")
 	flag.StringVar(&c.out, "out", "", "page to write from the work folder at the end (with -report: default stdout)")
 	flag.IntVar(&c.records, "records", 100_000, "records of a run")
-	flag.IntVar(&c.rate, "rate", 2500, "records a second")
+	flag.IntVar(&c.rate, "rate", 2500, "records a second; 0, for kinds that measure: half of what the members are found to sustain")
 	flag.IntVar(&c.harms, "harms", 12, "how often a run is harmed, at least, where the kind's own times allow it")
 	flag.IntVar(&c.poison, "poison", 997, "each n-th record cannot be decoded; 0 for none")
 	flag.StringVar(&c.restart, "restart-broker", "", "shell command that kills the broker $NODE (empty: all) with SIGKILL and starts it again")

@@ -13,14 +13,9 @@ import (
 	"github.com/sluice-ml/sluice/internal/failpoint"
 )
 
-// measured runs a measuring kind: records come in until it has done, and the outputs
-// are followed meanwhile.
+// measured runs a measuring kind: records come in until it has done.
 func measured(do func(r *run, ctx context.Context) error) func(*run, context.Context, <-chan error) error {
 	return func(r *run, ctx context.Context, loaded <-chan error) (err error) {
-		following, stop := context.WithCancel(ctx)
-		followed := make(chan error, 1)
-		go func() { followed <- r.watch.follow(following, r.Brokers, r.setup.Output) }() // ends with following
-		defer func() { stop(); err = errors.Join(err, <-followed) }()
 		if err := do(r, ctx); err != nil {
 			return err
 		}
@@ -208,11 +203,8 @@ func (r *run) sigterm(ctx context.Context) error {
 
 // rolling restarts three members one after the other, as an upgrade does.
 func (r *run) rolling(ctx context.Context) error {
-	if err := r.start(ctx, regular); err != nil {
-		return err
-	}
 	for range r.harms {
-		for i := range regular + 1 {
+		for i := range r.harm.members {
 			if err := lab.Pause(ctx, 4*time.Second); err != nil {
 				return err
 			}

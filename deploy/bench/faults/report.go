@@ -25,6 +25,9 @@ func (r *result) section() string {
 - records of aborted transactions, which only read_uncommitted shows: %d
 - exit codes of the processes asked to end: %v
 `, r.Records, r.Rate, r.Harmed, r.Behind, r.Hidden, r.Outcomes, r.Records, r.Lost, r.Twice, r.Bound, r.Disorder, r.Wrong, r.Aborted, r.Codes)
+	if r.Transactions > 0 {
+		text += fmt.Sprintf("- %d transactions committed, of %d outcomes on average\n", r.Transactions, r.Outcomes/r.Transactions)
+	}
 	if len(r.Deaths) > 0 {
 		text += "- died in: " + counts(r.Deaths) + "\n"
 	}
@@ -149,6 +152,7 @@ func (s *sum) add(r *result) {
 	s.Disorder += r.Disorder
 	s.Wrong += r.Wrong
 	s.Aborted += r.Aborted
+	s.Transactions += r.Transactions
 	s.behind, s.hidden = max(s.behind, r.Behind), max(s.hidden, r.Hidden)
 	for name, n := range r.Deaths {
 		s.deaths[name] += n
@@ -170,6 +174,9 @@ func totals(all []*result) string {
 	for _, s := range sums(all) {
 		text += fmt.Sprintf("| %s | %s | %d of %d | %d | %d | %s | %s (%d) | %d | %d | %d | %.1f s | %.1f s |\n", s.title, s.delivery, s.held, s.seeds, s.harmed, s.records,
 			bounded(s.Lost, s.records), bounded(s.Twice, s.records), s.Bound, s.Disorder, s.Wrong, s.Aborted, s.behind, s.hidden)
+		if s.Transactions > 0 {
+			more += fmt.Sprintf("\nTransactions, %s: %d committed, of %d outcomes on average.\n", s.title, s.Transactions, s.Outcomes/s.Transactions)
+		}
 		if len(s.deaths) > 0 {
 			more += fmt.Sprintf("\nDeaths, %s: %s.\n", s.delivery, counts(s.deaths))
 		}

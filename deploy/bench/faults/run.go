@@ -46,11 +46,13 @@ type run struct {
 	plan   *proxy.Plan
 	faults []string
 	// records of this run: as asked, or as many as came in until a measuring kind had
-	// done, which closes enough.
-	records int
-	enough  chan struct{}
-	watch   watch
-	times   map[string][]float64 // seconds, by what was measured
+	// done, which closes enough. Of these the first before came in beforehand, to find the
+	// rate.
+	records, before int
+	rate            int // records a second
+	enough          chan struct{}
+	watch           watch
+	times           map[string][]float64 // seconds, by what was measured
 }
 
 // one loads, harms and checks. The result is there also when an error stopped it or a
@@ -61,7 +63,7 @@ func (c *campaign) one(ctx context.Context, h harm, res *result) error {
 		plan:    proxy.NewPlan(res.Seed),
 		members: make([]*lab.Process, regular+guests),
 		model:   affine,
-		records: c.records, enough: make(chan struct{}), times: map[string][]float64{},
+		records: c.records, rate: c.rate, enough: make(chan struct{}), times: map[string][]float64{},
 	}
 	if h.model != nil {
 		r.model = *h.model
@@ -111,7 +113,8 @@ func (r *run) fill(res *result, t *tally, caughtUp time.Duration) {
 		res.Times, res.Latency = r.times, r.latencyFigures()
 	}
 	res.Records = r.records
-	due := time.Duration(r.records) * time.Second / time.Duration(r.rate)
+	res.Rate = r.rate
+	due := time.Duration(r.records-r.before) * time.Second / time.Duration(r.rate)
 	res.tally, res.Harmed, res.Behind = *t, r.harmed, max(caughtUp-due, 0).Seconds()
 	res.Codes, res.Deaths, res.Faults, res.Verdict = r.codes, r.deaths, r.faults, held
 	if r.proxy != nil {
@@ -124,19 +127,29 @@ func (r *run) fill(res *result, t *tally, caughtUp time.Duration) {
 
 // endure runs the members through the harm until everything is committed, and gives
 // the time from the first record to that.
-func (r *run) endure(ctx context.Context) (time.Duration, error) {
+func (r *run) endure(ctx context.Context) (caughtUp time.Duration, err error) {
 	defer r.killAll()
-	for i := range regular {
+	if r.harm.measures { // the outputs are followed meanwhile
+		following, stop := context.WithCancel(ctx)
+		followed := make(chan error, 1)
+		go func() { followed <- r.watch.follow(following, r.Brokers, r.setup.Output) }() // ends with following
+		defer func() { stop(); err = errors.Join(err, <-followed) }()
+	}
+	for i := range max(regular, r.harm.members) {
 		if err := r.start(ctx, i); err != nil {
 			return 0, err
 		}
 	}
+	if r.rate == 0 {
+		if err := r.calibrate(ctx); err != nil {
+			return 0, err
+		}
+	}
 	began := time.Now()
-	err := r.underHarm(ctx)
-	if err == nil {
+	if err = r.underHarm(ctx); err == nil {
 		err = r.CaughtUp(ctx, r.setup.Group, r.setup.Input)
 	}
-	caughtUp := time.Since(began)
+	caughtUp = time.Since(began)
 	return caughtUp, errors.Join(err, r.endAll())
 }
 
@@ -218,17 +231,12 @@ func (r *run) load(ctx context.Context) error {
 	chunk := max(1, r.rate/25) // 40 ms
 	ticker := time.NewTicker(time.Second * time.Duration(chunk) / time.Duration(r.rate))
 	defer ticker.Stop()
-	for from := 0; r.harm.measures || from < r.records; from += chunk {
+	for from := r.before; r.harm.measures || from < r.records; from += chunk {
 		to := from + chunk
 		if !r.harm.measures {
 			to = min(to, r.records)
 		}
-		records := make([]*kgo.Record, 0, chunk)
-		for id := from; id < to; id++ {
-			records = append(records, r.record(id))
-		}
-		r.watch.publish(len(records))
-		if err := r.Client.ProduceSync(ctx, records...).FirstErr(); err != nil {
+		if err := r.publish(ctx, from, to); err != nil {
 			return err
 		}
 		select {
@@ -241,4 +249,14 @@ func (r *run) load(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// publish sends the records of these ids.
+func (r *run) publish(ctx context.Context, from, to int) error {
+	records := make([]*kgo.Record, 0, to-from)
+	for id := from; id < to; id++ {
+		records = append(records, r.record(id))
+	}
+	r.watch.publish(len(records))
+	return r.Client.ProduceSync(ctx, records...).FirstErr()
 }

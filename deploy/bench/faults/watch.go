@@ -1,10 +1,12 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strconv"
 	"sync"
 	"time"
 
@@ -24,6 +26,7 @@ type arrival struct {
 type watch struct {
 	mu        sync.Mutex
 	published []time.Time // by id: before it was sent
+	begun     int         // the ids before do not count
 	arrivals  []arrival
 }
 
@@ -35,6 +38,13 @@ func (w *watch) publish(n int) {
 	for range n {
 		w.published = append(w.published, now)
 	}
+}
+
+// begin lets the ids so far count for nothing.
+func (w *watch) begin() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.begun = len(w.published)
 }
 
 // follow reads the output topic until ctx is done.
@@ -50,14 +60,29 @@ func (w *watch) follow(ctx context.Context, brokers []string, topic string) erro
 		now := time.Now()
 		w.mu.Lock()
 		for rec := range fetches.RecordsAll() {
-			var result struct{ ID int }
-			if json.Unmarshal(rec.Value, &result) == nil {
-				w.arrivals = append(w.arrivals, arrival{now, result.ID, rec.Partition})
+			if id, ok := outputID(rec.Value); ok {
+				w.arrivals = append(w.arrivals, arrival{now, id, rec.Partition})
 			}
 		}
 		w.mu.Unlock()
 	}
 	return nil
+}
+
+// outputID is the id of an output. The usual form is read by hand: the reader must not
+// fall behind at the rates that the members reach.
+func outputID(value []byte) (id int, ok bool) {
+	rest, ok := bytes.CutPrefix(value, []byte(`{"id":`))
+	if end := bytes.IndexByte(rest, ','); ok && end > 0 {
+		if id, err := strconv.Atoi(string(rest[:end])); err == nil {
+			return id, true
+		}
+	}
+	var result struct{ ID *int }
+	if json.Unmarshal(value, &result) != nil || result.ID == nil {
+		return 0, false
+	}
+	return *result.ID, true
 }
 
 // first waits for the first output, in one of the partitions (nil: any), of a record
@@ -110,7 +135,7 @@ func (w *watch) latencies() []float64 {
 	seen := make([]bool, len(w.published))
 	var seconds []float64
 	for _, a := range w.arrivals {
-		if a.id >= 0 && a.id < len(seen) && !seen[a.id] {
+		if a.id >= w.begun && a.id < len(seen) && !seen[a.id] {
 			seen[a.id] = true
 			seconds = append(seconds, a.at.Sub(w.published[a.id]).Seconds())
 		}

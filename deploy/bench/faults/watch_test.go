@@ -38,3 +38,19 @@ func TestOnlyWhatWasPublishedAfterTheHarmTellsTheRecovery(t *testing.T) {
 		}
 	})
 }
+
+func TestOutputsTellTheirIDs(t *testing.T) {
+	t.Parallel()
+	for value, want := range map[string]int{
+		`{"id":57,"outputs":{"y":[1]}}`: 57, `{"outputs":{"y":[1]},"id":8}`: 8, `{"id":9}`: 9, `{"id": 7 ,"x":1}`: 7,
+	} {
+		if id, ok := outputID([]byte(value)); !ok || id != want {
+			t.Errorf("%s: %d, %v, want %d", value, id, ok, want)
+		}
+	}
+	for _, value := range []string{"", "{}", `{"id":"x"}`, `{"id":`} {
+		if id, ok := outputID([]byte(value)); ok {
+			t.Errorf("%q: %d", value, id)
+		}
+	}
+}

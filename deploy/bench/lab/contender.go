@@ -39,12 +39,16 @@ func (c *Contender) Can(payload string) bool {
 	return slices.Contains(c.Payloads, payload)
 }
 
+// ExactlyOnce is the contender with transactions, a commit every 100 ms (the default).
+const ExactlyOnce = "sluice exactly-once"
+
 // Contenders of the bench.
 var Contenders = []*Contender{
 	// The rivals write key and value only, so this one does, too; with the lineage
 	// headers that sluice writes by default it is a contender of its own.
 	{Name: "sluice", Start: startSluice("", "output.lineage=none")},
 	{Name: "sluice with lineage", Start: startSluice("")},
+	{Name: ExactlyOnce, Start: startSluice("", "output.lineage=none", "output.delivery=exactly-once")},
 	python(1),
 	python(2),
 	rival("streams", nil, false, script("streams", "streams")),

@@ -161,7 +161,7 @@ func (l *Lab) send(ctx context.Context, o Offer, topic string, start time.Time, 
 
 // receive consumes out and notes when each key first came, until ctx is done.
 func (l *Lab) receive(ctx context.Context, out string, recorder *load.Recorder) error {
-	client, err := kgo.NewClient(kgo.SeedBrokers(l.Brokers...), kgo.ConsumeTopics(out), kgo.FetchMaxWait(100*time.Millisecond),
+	client, err := kgo.NewClient(kgo.SeedBrokers(l.Brokers...), kgo.ConsumeTopics(out), kgo.FetchMaxWait(100*time.Millisecond), kgo.FetchIsolationLevel(kgo.ReadCommitted()),
 		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()))
 	if err != nil {
 		return err
