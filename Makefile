@@ -112,6 +112,10 @@ bench: build bench-venv ## sluice beside its rivals: speed, CPU, memory, latency
 	go build -o bin/compare ./deploy/bench/compare
 	KAFKA_JVM="-Xmx1g -XX:+UseSerialGC" deploy/kafka/broker.sh with -n $(NODES) -- bin/compare -python $(BENCH_VENV)/bin/python $(ARGS)
 
+.PHONY: suite
+suite: runtime ## the tests that need a broker, on Kafka 3.9 and 4.3; writes deploy/bench/results with ARGS="-out FILE"
+	go run ./deploy/bench/suite $(ARGS)
+
 .PHONY: rivals
 rivals: ## vet, test and build the bench's rivals in Go, one of which is a module of its own
 	cd deploy/bench/rivals/benthos && go vet ./... && go test ./... && go build -o $(CURDIR)/bin/rivals/benthos .

@@ -42,6 +42,7 @@ var harms = []harm{
 	{name: "broker", title: "kill -9 of the only broker, started again", most: 2, do: (*run).killBroker},
 	{name: "leaders", title: "kill -9 of one of three brokers at random, started again: leaders and coordinators move", do: (*run).killLeader},
 	{name: "recovery", title: "times to recover: kill -9, join and leave, 10 s without a network, broker killed", proxied: true, measures: true, during: measured((*run).recovery)},
+	{name: "heir", title: "times to recover: a member dies inside a commit and stays away", measures: true, during: measured((*run).heirs)},
 	{name: "sigterm", title: "SIGTERM of one of the two under load, nothing redone", clean: true, measures: true, during: measured((*run).sigterm)},
 	{name: "rolling", title: "rolling restart of three members, nothing redone", clean: true, measures: true, members: regular + 1, during: measured((*run).rolling)},
 }

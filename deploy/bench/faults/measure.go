@@ -40,10 +40,17 @@ func (r *run) settle(ctx context.Context) error {
 	return lab.Pause(ctx, 1500*time.Millisecond+time.Duration(r.random.IntN(1000))*time.Millisecond)
 }
 
-// recovery measures the time from a harm to the first new output, each harm as often
-// as asked.
+// recovery measures the time from a harm to the first new output.
 func (r *run) recovery(ctx context.Context) error {
-	for _, one := range []func(context.Context) error{r.recoverKill, r.inherit, r.recoverJoin, r.recoverCut, r.recoverBroker} {
+	return r.each(ctx, r.recoverKill, r.inherit, r.recoverJoin, r.recoverCut, r.recoverBroker)
+}
+
+// heirs is the part of recovery that waits for sessions to end.
+func (r *run) heirs(ctx context.Context) error { return r.each(ctx, r.inherit) }
+
+// each does each harm as often as asked.
+func (r *run) each(ctx context.Context, harms ...func(context.Context) error) error {
+	for _, one := range harms {
 		for range r.harms {
 			if err := r.settle(ctx); err != nil {
 				return err
