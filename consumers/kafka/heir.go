@@ -1,6 +1,7 @@
 package kafka
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"maps"
@@ -62,22 +63,26 @@ type heir struct {
 	owners map[string]*estate
 }
 
-// of is what is known of an owner; what is old is forgotten.
-func (h *heir) of(owner string, now time.Time) *estate {
+// of is what is known of an owner in this life of its, "" where no commit tells which;
+// what is old is forgotten. One that came back and died again is another matter: that it
+// was taken from lately says nothing, for a new process has not counted that.
+func (h *heir) of(owner, life string, now time.Time) *estate {
 	maps.DeleteFunc(h.owners, func(_ string, e *estate) bool { return now.Sub(e.next) > heirRest })
 	if h.owners == nil {
 		h.owners = map[string]*estate{}
 	}
 	e := h.owners[owner]
-	if e == nil {
+	if e == nil || life != "" && e.life != "" && e.life != life {
 		e = &estate{next: now}
 		h.owners[owner] = e
 	}
+	e.life = cmp.Or(life, e.life)
 	return e
 }
 
 // estate is an owner whose transactions hold offsets.
 type estate struct {
+	life  string            // its process, as commits tell it (runPrefix)
 	fate  kafkawire.TxnFate // of the last transaction, from before its name was initialised
 	tries int
 	next  time.Time
@@ -145,34 +150,41 @@ func (g *generation) inherit(ctx context.Context, unstable []*partition) {
 		all, err = s.client.TransactionalIDs(call, s.cfg.TransactionalPrefix)
 		for _, id := range all {
 			if _, named := owners[id]; !named {
-				owners[id] = false
+				owners[id] = owner{}
 			}
 		}
 	}
 	if err != nil {
 		s.once.warn("look for the owner of unstable offsets failed, retrying", err)
 	}
-	for owner, named := range owners {
-		if owner == s.cfg.TransactionalID {
-			if e := s.heir.of(owner, now); waited >= heirPause && !now.Before(e.next) {
+	for id, o := range owners {
+		if id == s.cfg.TransactionalID {
+			if e := s.heir.of(id, s.run, now); waited >= heirPause && !now.Before(e.next) {
 				e.tried(now)
 				s.cfg.Transactions.Mend()
 			}
 			continue
 		}
-		if err := g.endOf(call, owner, named); err != nil {
-			s.once.warn("end the transaction of an earlier owner failed, retrying", err, "transactional_id", owner)
+		if err := g.endOf(call, id, o); err != nil {
+			s.once.warn("end the transaction of an earlier owner failed, retrying", err, "transactional_id", id)
 		}
 	}
 }
 
-// ownersOf are the names that the committed offsets were committed under, each true.
-func (g *generation) ownersOf(ctx context.Context, parts map[string][]int32) (map[string]bool, error) {
-	owners := map[string]bool{}
+// owner is what the group's commits tell of a transactional id.
+type owner struct {
+	named bool   // they tell of it
+	life  string // the process that had it
+}
+
+// ownersOf are the names that the committed offsets were committed under.
+func (g *generation) ownersOf(ctx context.Context, parts map[string][]int32) (map[string]owner, error) {
+	owners := map[string]owner{}
 	offsets, err := g.s.client.OffsetFetch(ctx, g.s.cfg.Group, parts, false)
 	for i := range offsets {
-		if owner, ok := metadataField(offsets[i].Metadata, ownerPrefix); ok {
-			owners[owner] = true
+		if id, ok := metadataField(offsets[i].Metadata, ownerPrefix); ok {
+			life, _ := metadataField(offsets[i].Metadata, runPrefix)
+			owners[id] = owner{true, life}
 		}
 	}
 	return owners, err
@@ -180,13 +192,13 @@ func (g *generation) ownersOf(ctx context.Context, parts map[string][]int32) (ma
 
 // endOf ends what is open under a name, and marks its last transaction again where
 // that had ended already and offsets wait all the same.
-func (g *generation) endOf(ctx context.Context, owner string, named bool) error {
+func (g *generation) endOf(ctx context.Context, id string, o owner) error {
 	s, now := g.s, time.Now()
-	e := s.heir.of(owner, now)
+	e := s.heir.of(id, o.life, now)
 	if now.Before(e.next) {
 		return nil
 	}
-	state, err := s.client.DescribeTransaction(ctx, owner)
+	state, err := s.client.DescribeTransaction(ctx, id)
 	switch {
 	case err == nil:
 		if state.Fate != kafkawire.FateUnknown {
@@ -197,15 +209,15 @@ func (g *generation) endOf(ctx context.Context, owner string, named bool) error 
 	default:
 		return err
 	}
-	if !named && e.busy(now, state.Epoch) {
+	if !o.named && e.busy(now, state.Epoch) {
 		return nil
 	}
-	pid, epoch, err := s.client.InitProducerID(ctx, owner, heirTimeout, kafkawire.NoProducerID, kafkawire.NoProducerEpoch)
+	pid, epoch, err := s.client.InitProducerID(ctx, id, heirTimeout, kafkawire.NoProducerID, kafkawire.NoProducerEpoch)
 	if err != nil {
 		return err
 	}
 	e.tried(now)
-	s.log.Info("ended the transaction of an earlier owner", "transactional_id", owner)
+	s.log.Info("ended the transaction of an earlier owner", "transactional_id", id)
 	fate := e.fate
 	if fate == kafkawire.FateUnknown && e.tries > 1 {
 		// Initialised by somebody since. What hangs is the whole of a transaction,
@@ -216,7 +228,7 @@ func (g *generation) endOf(ctx context.Context, owner string, named bool) error 
 	if !state.Complete || fate == kafkawire.FateUnknown {
 		return nil
 	}
-	if err := g.markAgain(ctx, kafkawire.TxnProducer{TransactionalID: owner, ProducerID: pid, Epoch: epoch}, fate); err != nil {
+	if err := g.markAgain(ctx, kafkawire.TxnProducer{TransactionalID: id, ProducerID: pid, Epoch: epoch}, fate); err != nil {
 		return err
 	}
 	e.fate = kafkawire.FateUnknown

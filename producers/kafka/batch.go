@@ -20,7 +20,8 @@ type batch struct {
 	want       []int32
 	generation int64 // of the ledger
 	opened     time.Time
-	bytes      int64 // counted in BufferedBytes
+	linger     time.Duration // from when it was opened on
+	bytes      int64         // counted in BufferedBytes
 
 	// wire is the encoded batch, the same bytes for every attempt; nil until the
 	// first. It carries the numbers of the partition at that time.
@@ -51,10 +52,10 @@ func recordSize(rec *Record) int {
 var batches = sync.Pool{New: func() any { return &batch{writer: new(kafkawire.BatchWriter)} }}
 
 // newBatch takes an empty batch from the pool.
-func newBatch(generation int64, now time.Time) *batch {
+func newBatch(generation int64, now time.Time, linger time.Duration) *batch {
 	b := batches.Get().(*batch)
 	b.writer.Reset()
-	b.generation, b.opened = generation, now
+	b.generation, b.opened, b.linger = generation, now, linger
 	return b
 }
 
@@ -146,7 +147,7 @@ func (b *batch) rebuild(parts int, choose func(i int, rec *kafkawire.WireRecord)
 	b.each(func(i int, rec *kafkawire.WireRecord) {
 		part, ts := choose(i, rec)
 		if out[part] == nil {
-			out[part] = newBatch(b.generation, b.opened)
+			out[part] = newBatch(b.generation, b.opened, b.linger)
 		}
 		out[part].add(ts, rec.Key, rec.Value, rec.Headers, b.waiting[i])
 	})

@@ -14,8 +14,10 @@ type ProducerConfig struct {
 	// Linger is how long a batch waits for company, at most, while its broker has
 	// nothing in flight. It is counted from the request before to the same broker,
 	// so that the first record after a silence leaves at once. While a request is
-	// in flight its answer is waited for, up to 5 times as long. 0 sends as soon as
-	// the partition is idle; records that come meanwhile still share a batch.
+	// in flight its answer is waited for, up to 5 times as long. A batch whose first
+	// record has Waited for long already waits for half of that, up to 10 times as long:
+	// under load that makes few requests of many. 0 sends as soon as the partition is
+	// idle; records that come meanwhile still share a batch.
 	Linger time.Duration
 	// BatchBytes closes a batch, in bytes before compression; default 256 KiB,
 	// lowered to the topic's max.message.bytes.
@@ -41,6 +43,17 @@ const (
 	// maxProbeAfter bounds how late a mended partition is noticed.
 	maxProbeAfter = 5 * time.Second
 )
+
+// late, in lingers, is how long a batch waits at most whose first record is late already.
+// In a drain of the bench (two cores) records come here some 15 ms after Receive. With 10
+// lingers of 1 ms in place of one a drain of events was faster by 34, 8 and 12 % in three
+// interleaved rounds, one of JSON by -8, 19, 32 and 7 %.
+const late = 10
+
+// lingerFor is how long a batch waits whose first record has waited so long.
+func (c *ProducerConfig) lingerFor(waited time.Duration) time.Duration {
+	return max(c.Linger, min(waited/2, late*c.Linger))
+}
 
 // withDefaults fills the zero fields.
 func (c ProducerConfig) withDefaults() ProducerConfig {

@@ -123,7 +123,7 @@ func (d *dispatcher) consider(ctx context.Context, pt *partition, now time.Time)
 	if pt.inFlight {
 		return true
 	}
-	opened, none := pt.waiting()
+	opened, linger, none := pt.waiting()
 	if none {
 		return false
 	}
@@ -147,7 +147,7 @@ func (d *dispatcher) consider(ctx context.Context, pt *partition, now time.Time)
 		return true // the next answer looks again
 	}
 	pt.ready = true
-	if due := n.due(opened, d.p.cfg.Linger); due.After(now) {
+	if due := n.due(opened, linger, d.p.cfg.Linger); due.After(now) {
 		d.wait(due)
 	} else {
 		n.fire = true
@@ -159,22 +159,22 @@ func (d *dispatcher) consider(ctx context.Context, pt *partition, now time.Time)
 // request before theirs: a slow broker gets further requests all the same.
 const patience = 5
 
-// due is when a batch that was opened then should leave for the broker; the zero
-// time is a batch that waits for nothing.
-func (n *node) due(opened time.Time, linger time.Duration) time.Time {
+// due is when a batch that was opened then, with that linger of its own, should leave for
+// the broker; the zero time is a batch that waits for nothing.
+func (n *node) due(opened time.Time, own, linger time.Duration) time.Time {
 	switch {
 	case opened.IsZero():
 		return opened
 	case n.inFlight > 0:
 		// The broker is at work: what comes meanwhile costs no request of its own.
 		// The answer makes the dispatcher look again.
-		return opened.Add(patience * linger)
+		return opened.Add(max(own, patience*linger))
 	case n.sentAt.Before(opened):
 		// A pause between the requests to a broker is what the linger is for: after
 		// a longer silence nobody is known to come, and the record leaves at once.
-		return n.sentAt.Add(linger)
+		return n.sentAt.Add(own)
 	default:
-		return opened.Add(linger)
+		return opened.Add(own)
 	}
 }
 

@@ -101,7 +101,7 @@ func (pt *partition) append(p *Producer, rec *Record, ts int64, c Completion, ge
 		}
 	}
 	if pt.filling == nil {
-		pt.filling = newBatch(p.ledger.enter(generation), time.Now())
+		pt.filling = newBatch(p.ledger.enter(generation), time.Now(), p.cfg.lingerFor(rec.Waited))
 		sig.wake = true
 	}
 	b := pt.filling
@@ -151,20 +151,20 @@ func (pt *partition) sealOlder(generation int64) {
 // waiting is since when the partition's next batch waits for company, the zero
 // time when it waits for nothing; none means that there is no batch, and the
 // partition is off the dispatcher's list.
-func (pt *partition) waiting() (opened time.Time, none bool) {
+func (pt *partition) waiting() (opened time.Time, linger time.Duration, none bool) {
 	if len(pt.retry) > 0 {
-		return opened, false
+		return opened, 0, false
 	}
 	pt.mu.Lock()
 	defer pt.mu.Unlock()
 	switch {
 	case len(pt.sealed) > 0:
-		return opened, false
+		return opened, 0, false
 	case pt.filling != nil:
-		return pt.filling.opened, false
+		return pt.filling.opened, pt.filling.linger, false
 	}
 	pt.listed = false
-	return opened, true
+	return opened, 0, true
 }
 
 // take hands out the next batch: a refused one first, then the oldest sealed

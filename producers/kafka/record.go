@@ -1,6 +1,8 @@
 package kafka
 
 import (
+	"time"
+
 	"github.com/sluice-ml/sluice/schemas"
 )
 
@@ -23,6 +25,9 @@ type Record struct {
 	// Value nil is a tombstone.
 	Value   []byte
 	Headers []schemas.Header
+	// Waited is how long ago the work on it began: it may wait half as long again for
+	// company (ProducerConfig.Linger).
+	Waited time.Duration
 }
 
 // anywhere says whether the record goes to the partition whose turn it is.

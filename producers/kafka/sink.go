@@ -80,6 +80,7 @@ func (s *Sink) sendRun(w *writer, now time.Time, items []*pipeline.Item) {
 	r := s.route(items[0].Topic)
 	r.flood.passed(now, len(items)-failed)
 	var refused map[int32]error // partitions that stop: what follows comes again
+	at := now.UnixNano()
 	for _, it := range items {
 		partition := it.Partition
 		err := refused[partition]
@@ -87,7 +88,7 @@ func (s *Sink) sendRun(w *writer, now time.Time, items []*pipeline.Item) {
 		case err != nil:
 			it.Settle(err)
 		case it.Err == nil:
-			s.predict(w, it)
+			s.predict(w, it, at)
 		default:
 			if err = s.deadLetter(w, it); err != nil {
 				if refused == nil {
@@ -111,9 +112,13 @@ func (s *Sink) route(input string) *route {
 	return r.(*route)
 }
 
-// predict writes an item's output.
-func (s *Sink) predict(w *writer, it *pipeline.Item) {
-	s.p.produce(s.out, s.prediction(w, it), newDelivery(s, it, prediction))
+// predict writes an item's output; at is now.
+func (s *Sink) predict(w *writer, it *pipeline.Item, at int64) {
+	rec := s.prediction(w, it)
+	if it.FetchedAt > 0 {
+		rec.Waited = time.Duration(at - it.FetchedAt)
+	}
+	s.p.produce(s.out, rec, newDelivery(s, it, prediction))
 }
 
 // deadLetter writes a failed item's original bytes, unless the configuration or
