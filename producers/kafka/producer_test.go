@@ -75,39 +75,6 @@ func TestRecordsWaitForTheAnswerUnderWayButNotForASlowOne(t *testing.T) {
 	}
 }
 
-func TestRecordsThatAreLateAlreadyWaitForCompany(t *testing.T) {
-	for name, c := range map[string]struct{ linger, waited, want time.Duration }{
-		"fresh":        {time.Millisecond, 0, time.Millisecond},
-		"on its way":   {time.Millisecond, 2 * time.Millisecond, time.Millisecond},
-		"late":         {time.Millisecond, 12 * time.Millisecond, 6 * time.Millisecond},
-		"very late":    {time.Millisecond, time.Minute, late * time.Millisecond},
-		"not to wait":  {0, time.Minute, 0},
-		"clock behind": {time.Millisecond, -time.Minute, time.Millisecond},
-	} {
-		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				b := newScripted(map[string]int{"out": 1})
-				began := time.Now()
-				var sent []time.Duration
-				b.plan = func(string, int32, int) fault {
-					sent = append(sent, time.Since(began))
-					return fault{}
-				}
-				p, f := start(t, b, ProducerConfig{Linger: c.linger}), newFates()
-				produce(p, f, "out", 0, "first", 1)
-				synctest.Wait()
-				p.Produce(&Record{Topic: "out", Value: []byte("second"), Waited: c.waited}, func(int32, int64, error) {})
-				for range 12 {
-					pass(time.Millisecond)
-				}
-				if len(sent) != 2 || sent[1] != c.want {
-					t.Errorf("requests at %v, want the second at %v", sent, c.want)
-				}
-			})
-		})
-	}
-}
-
 func TestNoLingerSendsAtOnceAndBatchesWhileBusy(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newScripted(map[string]int{"out": 1})

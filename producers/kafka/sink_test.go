@@ -381,33 +381,6 @@ func TestOutcomesOfAnInputPartitionKeepTheirOrder(t *testing.T) {
 	})
 }
 
-// Load shows in the time that items have been under way: then their outputs wait longer
-// for company than the linger says.
-func TestOutputsOfItemsThatWaitedWaitForCompany(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		b := newScripted(map[string]int{"out": 1})
-		began := time.Now()
-		var sent []time.Duration
-		b.plan = func(string, int32, int) fault {
-			sent = append(sent, time.Since(began))
-			return fault{}
-		}
-		cfg := testConfig()
-		cfg.Linger = time.Millisecond
-		s := startSink(t, b, cfg)
-		send(t, s, newItem("in", 0, 1))
-		synctest.Wait()
-		began = time.Now()
-		late := newItem("in", 0, 2)
-		late.FetchedAt = time.Now().Add(-8 * time.Millisecond).UnixNano()
-		send(t, s, late)
-		pass(20 * time.Millisecond)
-		if len(sent) != 2 || sent[1] != 4*time.Millisecond {
-			t.Errorf("requests at %v, want the second after 4ms", sent)
-		}
-	})
-}
-
 func TestSinkConfigNamesWhatIsWrong(t *testing.T) {
 	t.Parallel()
 	err := SinkConfig{Partition: "hash", Timestamp: "later", DeadLetter: DeadLetterConfig{MaxShare: 2, OnError: "ignore"}}.Validate()
